@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Arrays in Linux md 1.2 format on top of any struct blk.
+ *
+ * An array is used through its blk.  Everything here that touches a disk is an
+ * op: fill the "in" fields, start it with a parent, read the "out" fields when
+ * it has ended.  On success the array owns its members; on failure the caller
+ * still does, and nothing was written to any disk unless said so.
+ */
+#ifndef RAID_RAID_H
+#define RAID_RAID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "block/blk.h"
+
+#define RAID_MEMBERS_MAX 16
+#define RAID_NAME_MAX 32
+
+struct raid;
+
+enum raid_policy {		/* consistency policy, as mdadm names them */
+	RAID_POLICY_RESYNC,
+	RAID_POLICY_BITMAP,
+	RAID_POLICY_PPL,
+};
+
+enum raid_layout {		/* md's numbers */
+	RAID_LEFT_ASYMMETRIC = 0,
+	RAID_RIGHT_ASYMMETRIC = 1,
+	RAID_LEFT_SYMMETRIC = 2,
+	RAID_RIGHT_SYMMETRIC = 3,
+	RAID_PARITY_FIRST = 4,
+	RAID_PARITY_LAST = 5,
+};
+
+struct raid_spec {
+	char name[RAID_NAME_MAX + 1];	/* md set_name, e.g. "dozo:tank" */
+	uint8_t uuid[16];		/* all zero: make a random one */
+	int level;			/* 5 */
+	enum raid_layout layout;
+	enum raid_policy policy;
+	unsigned members;		/* 3..RAID_MEMBERS_MAX */
+	uint32_t chunk_bytes;		/* power of two, 4 KiB..1 MiB */
+	uint64_t member_bytes;		/* used of each; 0 = all that fits */
+};
+
+enum raid_member_state {
+	RAID_MEMBER_MISSING,
+	RAID_MEMBER_IN_SYNC,
+	RAID_MEMBER_FAULTY,
+	RAID_MEMBER_SPARE,
+	RAID_MEMBER_REBUILDING,
+};
+
+const char *raid_member_state_name(enum raid_member_state state);
+const char *raid_policy_name(enum raid_policy policy);
+/* -EINVAL if unknown. */
+int raid_policy_parse(const char *text, enum raid_policy *policy);
+
+/* --- look at one disk without changing it --- */
+
+struct raid_examine {
+	struct op op;
+	/* in */
+	struct blk *blk;
+	/* out */
+	struct err err;
+	bool is_member;			/* a valid md superblock was read */
+	bool is_blank;			/* no md superblock magic */
+	struct raid_spec spec;
+	uint8_t device_uuid[16];
+	int role;			/* 0..n-1, -1 spare, -2 faulty */
+	uint64_t events, utime;
+	bool clean;
+};
+void raid_examine_start(struct raid_examine *examine, struct op *parent);
+
+/* --- create --- */
+
+struct raid_create {
+	struct op op;
+	/* in */
+	struct loop *loop;
+	struct raid_spec spec;
+	struct blk *members[RAID_MEMBERS_MAX];	/* in role order; NULL = missing
+						   (at most one) */
+	bool force;		/* overwrite what an md superblock says */
+	/* out */
+	struct err err;
+	struct raid *raid;		/* running, or NULL with err set */
+	uint64_t zeroed, to_zero;	/* progress in bytes */
+};
+/*
+ * Zero the members, so that parity is right from the start, then write
+ * superblocks.  A member that carries an md superblock is refused without
+ * `force`; other signatures are the caller's to check.
+ */
+void raid_create_start(struct raid_create *create, struct op *parent);
+
+/* --- assemble --- */
+
+struct raid_assemble {
+	struct op op;
+	/* in */
+	struct loop *loop;
+	struct blk *blks[RAID_MEMBERS_MAX * 2];	/* candidates, any order */
+	unsigned nblks;
+	uint8_t uuid[16];		/* all zero: the one they agree on */
+	bool allow_degraded;		/* start although members are missing
+					   that the superblocks expect */
+	/* out */
+	struct err err;
+	struct raid *raid;		/* running, or NULL with err set */
+	/* Candidates that were not taken, with the reason; still the caller's. */
+	unsigned nrejected;
+	struct { struct blk *blk; struct err why; }
+	    rejected[RAID_MEMBERS_MAX * 2];
+};
+void raid_assemble_start(struct raid_assemble *assemble, struct op *parent);
+
+/* --- run --- */
+
+/* The array as a device; valid until raid_stop has ended. */
+struct blk *raid_blk(struct raid *raid);
+
+struct raid_member_info {
+	char path[128];
+	enum raid_member_state state;
+	int role;			/* -1: spare */
+	uint8_t device_uuid[16];
+	uint64_t read_errors, write_errors, corrected_errors;
+	uint64_t reads, writes, read_bytes, write_bytes;
+};
+
+struct raid_info {
+	struct raid_spec spec;
+	uint64_t size;			/* bytes of the array */
+	uint64_t events;
+	bool clean;			/* as last written to the superblocks */
+	unsigned degraded;		/* members missing */
+	bool failed;			/* too many: no I/O is served */
+	unsigned nmembers;		/* entries below: roles, then spares */
+	struct raid_member_info member[RAID_MEMBERS_MAX * 2];
+	uint64_t full_writes, rmw_writes, rcw_writes;	/* stripes */
+	uint64_t prereads, degraded_reads;		/* member I/Os */
+};
+void raid_get_info(const struct raid *raid, struct raid_info *info);
+
+/*
+ * Tell when something worth an alert happened (member failed, array failed).
+ * One listener; may be NULL.  Called from inside steps: only take notes.
+ */
+void raid_set_listener(struct raid *raid,
+    void (*fn)(void *arg, const char *what), void *arg);
+
+/* Administrator: treat member `role` as faulty from now on. */
+struct raid_fail {
+	struct op op;
+	struct raid *raid;
+	unsigned role;
+	struct err err;
+};
+void raid_fail_start(struct raid_fail *fail, struct op *parent);
+
+/*
+ * Finish writes in flight, flush, mark clean, close the members and free the
+ * array.  The caller submits nothing more.  Errors are logged, the array is
+ * gone in any case.
+ */
+struct raid_stop {
+	struct op op;
+	struct raid *raid;
+	struct err err;
+};
+void raid_stop_start(struct raid_stop *stop, struct op *parent);
+
+#endif
