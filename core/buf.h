@@ -26,6 +26,9 @@ struct buf {
 	size_t len;		/* bytes usable */
 	unsigned niov;
 	struct iovec iov[BUF_IOV_MAX];
+	/* Private: while the pool is short. */
+	struct op *waiter;
+	STAILQ_ENTRY(buf) wait;
 };
 
 /*

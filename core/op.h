@@ -64,6 +64,7 @@ TAILQ_HEAD(op_list, op);
 struct op_sched {
 	struct op_queue ready;
 	struct op_list live;
+	struct op *running;		/* NULL once it has ended itself */
 	uint64_t now_ns;		/* set by the loop each turn */
 	uint64_t nsteps;		/* steps run since start */
 	struct { const char *op; unsigned step; } trace[OP_TRACE];
