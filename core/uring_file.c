@@ -425,7 +425,7 @@ start_fallocate(struct io *io)
 	}
 	sqe = loop_sqe(file->loop);
 	io_uring_prep_fallocate(sqe, file->fd, fallocate_mode(file, io),
-	    io->off, io->len);
+	    (off_t)io->off, (off_t)io->len);
 	loop_sqe_tag(sqe, io, TAG_FILE);
 }
 
