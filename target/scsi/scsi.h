@@ -155,6 +155,11 @@ struct scsi_xfer_ops {
 	 */
 	void (*collect)(struct scsi_cmd *cmd, struct buf *buf, uint32_t off,
 	    uint32_t len, int *result, struct op *op);
+	/*
+	 * scsi_cmd_abort() calls this, whoever asked: let a held collect end
+	 * with -ECANCELED.  May come at any time while cmd runs; NULL = none.
+	 */
+	void (*abort)(struct scsi_cmd *cmd);
 };
 
 struct scsi_cmd {
