@@ -22,20 +22,12 @@ static void
 blk_file_submit(struct blk *blk, struct io *io)
 {
 	struct blk_file *f = container_of(blk, struct blk_file, blk);
-	struct op *waiter = io->waiter;
 
-	if (io->kind == IO_STATUS) {
-		io->flags |= IO_MAPPED;	/* holes are not reported */
-		io_end(io, 0);
-		return;
-	}
 	if (io->kind == IO_DISCARD && blk->geo.discard_granularity == 0) {
 		io_end(io, 0);	/* contents may become undefined: or not */
 		return;
 	}
-	/* file_submit() holds the waiter itself; it is held already. */
-	file_submit(f->file, io, waiter);
-	op_unhold(waiter);
+	file_submit(f->file, io, io->waiter);
 }
 
 static void
