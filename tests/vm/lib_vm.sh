@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# What the host side of the guest tests shares; after tests/lib.sh.
+
+vm=$srcdir/tests/vm
+
+# vm_ready: kernel and initramfs are there (made if need be), or skip all.
+vm_ready() {
+	need_tools python3
+	_why=$(python3 "$vm/guest.py" --prepare 2>&1) ||
+	    skip_all "$_why"
+}
+
+# guest SCRIPT OPTION...: run tests/vm/SCRIPT; its lines go to guest.out.
+guest() {
+	_script=$1
+	shift
+	python3 "$vm/guest.py" --console "$DOZO_DIR/guest.console" \
+	    --file "guest_initiator.sh=$vm/guest_initiator.sh" \
+	    "$@" "$vm/$_script" >"$DOZO_DIR/guest.out" 2>&1
+}
+
+# guest_counted NAME SCRIPT OPTION...: run it, count its lines.
+guest_counted() {
+	_what=$1
+	shift
+	guest "$@"
+	_status=$?
+	count_lines "$DOZO_DIR/guest.out"
+	[ "$_status" -eq 0 ] || {
+		fail "$_what: guest ends well" "status $_status"
+		tail -5 "$DOZO_DIR/guest.out" | sed 's/^/#  /'
+	}
+}
+
+# guest_says TEXT SECONDS: wait for a line of the guest that runs in the
+# background.
+guest_says() {
+	_left=$(($2 * 5))
+	until grep -q "^$1" "$DOZO_DIR/guest.out" 2>/dev/null; do
+		_left=$((_left - 1))
+		[ "$_left" -gt 0 ] || return 1
+		sleep 0.2
+	done
+}
