@@ -28,7 +28,7 @@ struct blk_geometry {
 	uint64_t size;			/* bytes */
 	uint32_t logical_block;		/* bytes, 512 or 4096 */
 	uint32_t physical_block;	/* bytes, >= logical_block */
-	uint32_t optimal_io;		/* bytes, 0 = none (array: full stripe) */
+	uint32_t optimal_io;		/* bytes, 0 = none; full stripe */
 	uint32_t discard_granularity;	/* bytes, 0 = no discard */
 	bool discard_zeroes;		/* discarded blocks read as zeroes */
 	bool rotational;
@@ -86,7 +86,7 @@ enum fault_action {
 	FAULT_ERROR,		/* end with -err */
 	FAULT_DELAY,		/* go on after delay_ms */
 	FAULT_STALL,		/* never end until blk_fault_clear() */
-	FAULT_TORN,		/* write the first torn_bytes only, say success */
+	FAULT_TORN,		/* write torn_bytes only, say success */
 	FAULT_LOST,		/* write nothing, say success */
 	FAULT_CORRUPT,		/* read: flip one bit */
 };

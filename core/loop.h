@@ -115,7 +115,7 @@ void file_submit(struct file *file, struct io *io, struct op *waiter);
 /* --- stream sockets --- */
 
 struct sock_addr {
-	char text[108];		/* "192.0.2.1", "2001:db8::1", "" = any; or path */
+	char text[108];		/* "192.0.2.1", "2001:db8::1", path; "" any */
 	uint16_t port;		/* 0 for a unix socket */
 };
 

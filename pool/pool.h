@@ -15,7 +15,7 @@
 #include "block/blk.h"
 
 #define POOL_NAME_MAX 63	/* [a-z0-9-]{1,63} */
-#define POOL_DOC_MAX (1024 * 1024)	/* bytes of one configuration document */
+#define POOL_DOC_MAX (1024 * 1024)	/* bytes, configuration document */
 
 struct pool;
 struct volume;
@@ -96,7 +96,7 @@ enum pool_change_kind {
 	POOL_VOLUME_CREATE,	/* name, size, policy, thick */
 	POOL_VOLUME_GROW,	/* volume, size: larger than before */
 	POOL_VOLUME_RENAME,	/* volume, name */
-	POOL_VOLUME_DELETE,	/* volume: no user left, the caller sees to it */
+	POOL_VOLUME_DELETE,	/* volume: no user left (the caller sees) */
 	POOL_VOLUME_SET,	/* volume, policy */
 };
 

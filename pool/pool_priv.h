@@ -5,7 +5,7 @@
  * On the disk, in this order, each part starting on a full stripe of the
  * array so that no write hole can hit two of them:
  *
- *	label A | table 0 | table 1 | document 0 | document 1 | extents | label B
+ * label A | table 0 | table 1 | document 0 | document 1 | extents | label B
  *
  * label A is the first 4 KiB block, label B the last.  Label, table and
  * document begin alike: 8 bytes of magic, le32 version, le32 CRC32C over the

@@ -113,7 +113,7 @@ struct raid_assemble {
 	/* out */
 	struct err err;
 	struct raid *raid;		/* running, or NULL with err set */
-	/* Candidates that were not taken, with the reason; still the caller's. */
+	/* Candidates not taken, with the reason; still the caller's. */
 	unsigned nrejected;
 	struct { struct blk *blk; struct err why; }
 	    rejected[RAID_MEMBERS_MAX * 2];

@@ -23,8 +23,8 @@ struct target_server_params {
 	unsigned buffers_large;		/* 64 KiB data buffers */
 	unsigned connections_max;
 	unsigned queue_depth;		/* CmdSN window per session, e.g. 128 */
-	unsigned nop_idle_ms;		/* ping a silent connection after this */
-	unsigned nop_dead_ms;		/* drop it after so long without answer */
+	unsigned nop_idle_ms;		/* then ping a silent connection */
+	unsigned nop_dead_ms;		/* then drop it without answer */
 	unsigned login_timeout_ms;
 };
 extern const struct target_server_params target_server_defaults;
@@ -47,7 +47,9 @@ int target_portal_remove(struct target_server *server,
 
 /* --- the whole access configuration, applied as a difference --- */
 
-enum chap_alg { CHAP_MD5 = 5, CHAP_SHA1 = 6, CHAP_SHA256 = 7, CHAP_SHA3_256 = 8 };
+enum chap_alg {
+	CHAP_MD5 = 5, CHAP_SHA1 = 6, CHAP_SHA256 = 7, CHAP_SHA3_256 = 8
+};
 
 struct target_chap {			/* empty user = none */
 	char user[SCSI_NAME_MAX + 1];

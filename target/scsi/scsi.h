@@ -19,7 +19,7 @@
 #define SCSI_LUNS_MAX 256	/* per target and map */
 #define SCSI_NAME_MAX 223	/* RFC 7143 4.2.7.1: iSCSI name, bytes */
 
-struct scsi_lu;		/* logical unit: blk + identity + state; shared by maps */
+struct scsi_lu;		/* logical unit: blk, identity, state; shared */
 struct scsi_port;	/* SCSI target port: a target on a portal group */
 struct scsi_nexus;	/* I_T nexus: one session's view, LUN map, UAs */
 
@@ -97,7 +97,8 @@ void scsi_lu_load(struct scsi_lu *lu, const void *blob, size_t len);
 /* The blk has grown: UA 2A/09 to every nexus (SBC-3 4.7). */
 void scsi_lu_capacity_changed(struct scsi_lu *lu);
 /* Change policy flags live; UA 2A/01 where mode pages change. */
-void scsi_lu_set_params(struct scsi_lu *lu, const struct scsi_lu_params *params);
+void scsi_lu_set_params(struct scsi_lu *lu,
+    const struct scsi_lu_params *params);
 /* Hold `op` until no command is in flight on the lu. */
 void scsi_lu_drain(struct scsi_lu *lu, struct op *op);
 

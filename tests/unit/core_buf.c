@@ -62,8 +62,8 @@ static void
 short_pool_parks_and_serves_in_order(void **state)
 {
 	struct buf_pool *pool = buf_pool_new(0, 4);
-	struct taker t[3] = { { .len = 4 * BUF_LARGE }, { .len = 3 * BUF_LARGE },
-	    { .len = 512 } };
+	struct taker t[3] = { { .len = 4 * BUF_LARGE },
+	    { .len = 3 * BUF_LARGE }, { .len = 512 } };
 	struct buf_pool_stats stats;
 	struct op_sched sched;
 
