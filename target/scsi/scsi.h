@@ -139,6 +139,38 @@ void scsi_nexus_set_map(struct scsi_nexus *nexus,
 
 /* --- commands --- */
 
+/* What a CDB says, whatever its length: filled from the opcode's table row. */
+struct scsi_cdb {
+	uint64_t lba;
+	uint32_t len;		/* blocks, allocation or parameter list length */
+	uint8_t flags;		/* byte 1: DPO, FUA, BYTCHK, UNMAP ... */
+};
+
+/* A place in the queue for an LBA range; see lock.c. */
+struct lba_lock {
+	TAILQ_ENTRY(lba_lock) link;
+	struct op *op;		/* held until granted */
+	uint64_t lba, end;
+	bool exclusive, queued, granted;
+};
+
+/* A walk over an LBA range in pieces; see extent.c. */
+struct scsi_extent {
+	struct op op;		/* child of the command */
+	struct scsi_cmd *cmd;
+	uint64_t lba;		/* next block */
+	uint64_t left;		/* blocks to go */
+	uint64_t step;		/* blocks in flight */
+	uint64_t off;		/* bytes of the data-out buffer consumed */
+	unsigned how;		/* enum extent_kind */
+};
+
+/* State on its way to the scsi_lu_store. */
+struct scsi_save {
+	void *blob;
+	size_t len;
+};
+
 enum scsi_attr {
 	SCSI_ATTR_UNTAGGED, SCSI_ATTR_SIMPLE, SCSI_ATTR_ORDERED,
 	SCSI_ATTR_HEAD, SCSI_ATTR_ACA
@@ -188,15 +220,22 @@ struct scsi_cmd {
 	/* Set by scsi_cmd_abort; read at step boundaries. */
 	bool aborted;
 	bool abort_notify;	/* TAS: answer TASK ABORTED */
-	/* private */
-	struct scsi_lu *lu;
+	/* private; scsi_cmd_start() initialises all of it */
+	struct scsi_lu *lu;		/* NULL: unmapped LUN */
+	struct nexus_lun *nl;
 	const struct scsi_opcode *opcode;
-	TAILQ_ENTRY(scsi_cmd) link;	/* lu's task set */
+	TAILQ_ENTRY(scsi_cmd) link;	/* lu's task set, oldest first */
 	uint64_t start_ns;
+	struct scsi_cdb c;		/* decoded once */
+	struct lba_lock lock;
+	struct buf out;			/* data-out, parameter list, work */
+	struct io io;
+	int result;			/* of the collect or the child */
+	bool dormant;			/* waits for older commands */
+	bool collecting;
 	union {
-		struct { struct buf buf; int xfer_result; struct io io; }
-		    rw;
-		uint8_t space[64];
+		struct scsi_extent extent;	/* loop over LBAs */
+		struct scsi_save save;		/* persistent reservation */
 	} u;
 };
 
@@ -226,6 +265,9 @@ struct scsi_tmf_req {
 	enum scsi_tmf function;
 	uint8_t lun[8];
 	enum scsi_tmf_result result;
+	/* private: where the walk over LUNs is */
+	unsigned next;
+	struct scsi_lu *lu;
 };
 /* Ends when every affected command has ended. */
 void scsi_tmf_start(struct scsi_tmf_req *req, struct op *parent);

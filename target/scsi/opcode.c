@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The one table of commands.  Dispatch, the check for reserved CDB bits,
+ * reservations, write protection, the range check and REPORT SUPPORTED
+ * OPERATION CODES all read it, so what is advertised is what is done.
+ *
+ * A row's usage bytes are the CDB usage data of SPC-4 6.35.3: bits that are
+ * looked at or ignored on purpose are 1, every other bit must be 0.
+ */
+#include <string.h>
+
+#include "target/scsi/scsi_priv.h"
+
+/* CDB fields */
+#define F(a, n)		{ .at = (a), .size = (n) }
+#define NO_FIELD	{ 0 }
+
+/* Usage maps; `b1` is byte 1.  The group number is ignored. */
+#define U6(op, b1, b2, b3, b4)	{ op, b1, b2, b3, b4, 0 }
+#define U10_RW(op, b1) \
+	{ op, b1, 0xff, 0xff, 0xff, 0xff, 0x1f, 0xff, 0xff, 0 }
+#define U12_RW(op, b1) \
+	{ op, b1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0 }
+#define U16_RW(op, b1) \
+	{ op, b1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, \
+	  0xff, 0xff, 0xff, 0xff, 0x1f, 0 }
+
+#define B1_RW		0x1a	/* DPO, FUA, FUA_NV */
+#define RW_TIMEOUT	30
+#define IO_READ_FLAGS	(OPC_IN | OPC_MEDIUM | OPC_RANGE | OPC_XFER)
+#define IO_WRITE_FLAGS	(OPC_OUT | OPC_MEDIUM | OPC_RANGE | OPC_XFER | \
+			 OPC_WRITE)
+
+static const struct scsi_opcode service_in_rows[] = {
+	{
+		.name = "READ CAPACITY(16)", .opcode = 0x9e, .has_sa = true,
+		.sa = 0x10, .sa_byte = 1, .cdb_len = 16,
+		.type = &scsi_simple_type, .exec = scsi_read_capacity16,
+		.flags = OPC_IN | OPC_MEDIUM | OPC_STANDBY,
+		.reserve = RESV_ALWAYS, .timeout_s = 5, .lba = F(2, 8),
+		.len = F(10, 4),
+		.usage = { 0x9e, 0x10, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+		    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0 },
+	},
+};
+
+static const struct scsi_opcode rows[256] = {
+	[0x00] = {
+		.name = "TEST UNIT READY", .opcode = 0x00, .cdb_len = 6,
+		.type = &scsi_simple_type, .exec = scsi_test_unit_ready,
+		.flags = OPC_MEDIUM | OPC_STANDBY, .reserve = RESV_SPC2,
+		.timeout_s = 5, .usage = U6(0x00, 0, 0, 0, 0),
+	},
+	[0x03] = {
+		.name = "REQUEST SENSE", .opcode = 0x03, .cdb_len = 6,
+		.type = &scsi_simple_type, .exec = scsi_request_sense,
+		.flags = OPC_IN | OPC_UA_OK | OPC_NO_LU | OPC_STANDBY,
+		.reserve = RESV_ALWAYS, .timeout_s = 5, .len = F(4, 1),
+		.usage = U6(0x03, 0x01, 0, 0, 0xff),
+	},
+	[0x08] = {
+		.name = "READ(6)", .opcode = 0x08, .cdb_len = 6,
+		.type = &scsi_read_type, .flags = IO_READ_FLAGS | OPC_RW6,
+		.reserve = RESV_READ, .timeout_s = RW_TIMEOUT,
+		.lba = F(1, 3), .len = F(4, 1),
+		.usage = U6(0x08, 0x1f, 0xff, 0xff, 0xff),
+	},
+	[0x0a] = {
+		.name = "WRITE(6)", .opcode = 0x0a, .cdb_len = 6,
+		.type = &scsi_write_type, .flags = IO_WRITE_FLAGS | OPC_RW6,
+		.reserve = RESV_WRITE, .timeout_s = RW_TIMEOUT,
+		.lba = F(1, 3), .len = F(4, 1),
+		.usage = U6(0x0a, 0x1f, 0xff, 0xff, 0xff),
+	},
+	[0x12] = {
+		.name = "INQUIRY", .opcode = 0x12, .cdb_len = 6,
+		.type = &scsi_simple_type, .exec = scsi_inquiry,
+		.flags = OPC_IN | OPC_UA_OK | OPC_NO_LU | OPC_STANDBY,
+		.reserve = RESV_ALWAYS, .timeout_s = 5, .len = F(3, 2),
+		.usage = U6(0x12, 0x01, 0xff, 0xff, 0xff),
+	},
+	[0x1a] = {
+		.name = "MODE SENSE(6)", .opcode = 0x1a, .cdb_len = 6,
+		.type = &scsi_simple_type, .exec = scsi_mode_sense,
+		.flags = OPC_IN | OPC_STANDBY, .reserve = RESV_READ,
+		.timeout_s = 5, .len = F(4, 1),
+		.usage = U6(0x1a, 0x08, 0xff, 0xff, 0xff),
+	},
+	[0x25] = {
+		.name = "READ CAPACITY(10)", .opcode = 0x25, .cdb_len = 10,
+		.type = &scsi_simple_type, .exec = scsi_read_capacity10,
+		.flags = OPC_IN | OPC_MEDIUM | OPC_STANDBY,
+		.reserve = RESV_ALWAYS, .timeout_s = 5, .lba = F(2, 4),
+		.usage = { 0x25, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x01, 0 },
+	},
+	[0x28] = {
+		.name = "READ(10)", .opcode = 0x28, .cdb_len = 10,
+		.type = &scsi_read_type, .flags = IO_READ_FLAGS,
+		.reserve = RESV_READ, .timeout_s = RW_TIMEOUT,
+		.lba = F(2, 4), .len = F(7, 2), .usage = U10_RW(0x28, B1_RW),
+	},
+	[0x2a] = {
+		.name = "WRITE(10)", .opcode = 0x2a, .cdb_len = 10,
+		.type = &scsi_write_type, .flags = IO_WRITE_FLAGS,
+		.reserve = RESV_WRITE, .timeout_s = RW_TIMEOUT,
+		.lba = F(2, 4), .len = F(7, 2), .usage = U10_RW(0x2a, B1_RW),
+	},
+	[0x35] = {
+		.name = "SYNCHRONIZE CACHE(10)", .opcode = 0x35,
+		.cdb_len = 10, .type = &scsi_sync_type,
+		.flags = OPC_MEDIUM | OPC_RANGE, .reserve = RESV_WRITE,
+		.timeout_s = 60, .lba = F(2, 4), .len = F(7, 2),
+		.usage = U10_RW(0x35, 0x06),
+	},
+	[0x5a] = {
+		.name = "MODE SENSE(10)", .opcode = 0x5a, .cdb_len = 10,
+		.type = &scsi_simple_type, .exec = scsi_mode_sense,
+		.flags = OPC_IN | OPC_STANDBY, .reserve = RESV_READ,
+		.timeout_s = 5, .len = F(7, 2),
+		.usage = { 0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0 },
+	},
+	[0x88] = {
+		.name = "READ(16)", .opcode = 0x88, .cdb_len = 16,
+		.type = &scsi_read_type, .flags = IO_READ_FLAGS,
+		.reserve = RESV_READ, .timeout_s = RW_TIMEOUT,
+		.lba = F(2, 8), .len = F(10, 4), .usage = U16_RW(0x88, B1_RW),
+	},
+	[0x8a] = {
+		.name = "WRITE(16)", .opcode = 0x8a, .cdb_len = 16,
+		.type = &scsi_write_type, .flags = IO_WRITE_FLAGS,
+		.reserve = RESV_WRITE, .timeout_s = RW_TIMEOUT,
+		.lba = F(2, 8), .len = F(10, 4), .usage = U16_RW(0x8a, B1_RW),
+	},
+	[0x91] = {
+		.name = "SYNCHRONIZE CACHE(16)", .opcode = 0x91,
+		.cdb_len = 16, .type = &scsi_sync_type,
+		.flags = OPC_MEDIUM | OPC_RANGE, .reserve = RESV_WRITE,
+		.timeout_s = 60, .lba = F(2, 8), .len = F(10, 4),
+		.usage = U16_RW(0x91, 0x06),
+	},
+	[0x9e] = {
+		.opcode = 0x9e, .has_sa = true, .sa_byte = 1,
+		.actions = service_in_rows, .nactions =
+		    nitems(service_in_rows),
+	},
+	[0xa0] = {
+		.name = "REPORT LUNS", .opcode = 0xa0, .cdb_len = 12,
+		.type = &scsi_simple_type, .exec = scsi_report_luns,
+		.flags = OPC_IN | OPC_UA_OK | OPC_NO_LU | OPC_STANDBY,
+		.reserve = RESV_ALWAYS, .timeout_s = 5, .len = F(6, 4),
+		.usage = { 0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff,
+		    0, 0 },
+	},
+	[0xa8] = {
+		.name = "READ(12)", .opcode = 0xa8, .cdb_len = 12,
+		.type = &scsi_read_type, .flags = IO_READ_FLAGS,
+		.reserve = RESV_READ, .timeout_s = RW_TIMEOUT,
+		.lba = F(2, 4), .len = F(6, 4), .usage = U12_RW(0xa8, B1_RW),
+	},
+	[0xaa] = {
+		.name = "WRITE(12)", .opcode = 0xaa, .cdb_len = 12,
+		.type = &scsi_write_type, .flags = IO_WRITE_FLAGS,
+		.reserve = RESV_WRITE, .timeout_s = RW_TIMEOUT,
+		.lba = F(2, 4), .len = F(6, 4), .usage = U12_RW(0xaa, B1_RW),
+	},
+};
+
+bool
+scsi_opcode_known(uint8_t opcode, bool *has_sa)
+{
+	const struct scsi_opcode *row = &rows[opcode];
+
+	*has_sa = row->has_sa;
+	return row->type != NULL || row->nactions > 0;
+}
+
+const struct scsi_opcode *
+scsi_opcode_find(const uint8_t *cdb, size_t len)
+{
+	const struct scsi_opcode *row;
+	unsigned sa;
+
+	assert(len > 0);
+	row = &rows[cdb[0]];
+	if (row->nactions == 0)
+		return row->type != NULL ? row : NULL;
+	if (len <= row->sa_byte)
+		return NULL;
+	sa = cdb[row->sa_byte] & 0x1fu;
+	for (unsigned i = 0; i < row->nactions; i++)
+		if (row->actions[i].sa == sa)
+			return &row->actions[i];
+	return NULL;
+}
+
+/* First row with an opcode of at least `opcode`. */
+static const struct scsi_opcode *
+first_from(unsigned opcode)
+{
+	for (; opcode < nitems(rows); opcode++) {
+		if (rows[opcode].type != NULL)
+			return &rows[opcode];
+		if (rows[opcode].nactions > 0)
+			return rows[opcode].actions;
+	}
+	return NULL;
+}
+
+const struct scsi_opcode *
+scsi_opcode_next(const struct scsi_opcode *row)
+{
+	const struct scsi_opcode *group;
+
+	if (row == NULL)
+		return first_from(0);
+	group = &rows[row->opcode];
+	if (group->nactions > 0 && row + 1 < group->actions + group->nactions)
+		return row + 1;
+	return first_from(row->opcode + 1u);
+}
+
+bool
+scsi_opcode_supported(const struct scsi_opcode *row, const struct scsi_lu *lu)
+{
+	if ((row->flags & OPC_THIN) && !lu_can_unmap(lu))
+		return false;
+	return !(row->flags & OPC_REMOVABLE) || lu->params.removable;
+}
