@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The workers.  Each starts a request, waits for it, checks it, and goes on
+ * until the common budget is used up.
+ *
+ * Sizes and places are chosen to meet in the same stripes: single sectors,
+ * chunks, whole stripes and runs of them, half of it in a small hot range.
+ */
+#include "tests/sim/load.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct load *
+load_new(struct sim *sim, struct rng *rng)
+{
+	struct load *load = calloc(1, sizeof(*load));
+
+	if (load == NULL)
+		sim_fail(sim, "no memory");
+	load->sim = sim;
+	load->rng = rng;
+	for (unsigned i = 0; i < LOAD_WORKERS; i++) {
+		load->worker[i].load = load;
+		load->worker[i].buf = aligned_alloc(4096, LOAD_BYTES);
+		if (load->worker[i].buf == NULL)
+			sim_fail(sim, "no memory");
+	}
+	return load;
+}
+
+void
+load_free(struct load *load)
+{
+	for (unsigned i = 0; i < LOAD_WORKERS; i++)
+		free(load->worker[i].buf);
+	free(load);
+}
+
+/* --- what to do --- */
+
+static uint64_t
+draw_len(struct load *load)
+{
+	struct rng *rng = load->rng;
+	uint64_t block = load->blk->geo.logical_block;
+	uint64_t stripe = MIN(load->stripe, (uint64_t)LOAD_BYTES / 4);
+	uint64_t len;
+
+	switch (rng_below(rng, 8)) {
+	case 0:
+	case 1:
+		len = block;
+		break;
+	case 2:
+	case 3:
+		len = block * rng_range(rng, 1, 16);
+		break;
+	case 4:
+		len = 4096;
+		break;
+	case 5:
+		len = stripe;
+		break;
+	case 6:
+		len = stripe * rng_range(rng, 1, 3);
+		break;
+	default:
+		len = block * rng_range(rng, 1, 2 * stripe / block);
+		break;
+	}
+	len = MIN(len, MIN((uint64_t)LOAD_BYTES, load->blk->geo.size));
+	return MAX(len - len % block, block);
+}
+
+static void
+draw_range(struct load *load, uint64_t *off, uint64_t *len)
+{
+	struct rng *rng = load->rng;
+	uint64_t size = load->blk->geo.size;
+	uint64_t block = load->blk->geo.logical_block;
+	uint64_t span;
+
+	*len = draw_len(load);
+	span = rng_one_in(rng, 2) ? MIN(MAX(load->hot, *len), size) : size;
+	*off = rng_below(rng, (span - *len) / block + 1) * block;
+	if (*len % load->stripe == 0 || rng_one_in(rng, 4))
+		*off -= *off % load->stripe;
+	assert(range_ok(*off, *len, size));
+}
+
+/* Cut [0, len) into a few entries, as requests from the wire are. */
+static unsigned
+draw_iov(struct load_worker *w, uint64_t len)
+{
+	struct load *load = w->load;
+	uint64_t block = load->blk->geo.logical_block, at = 0;
+	unsigned n = 0;
+
+	while (at < len) {
+		uint64_t part = len - at;
+
+		if (n + 1 < nitems(w->iov) && part > block &&
+		    rng_one_in(load->rng, 3))
+			part = block * rng_range(load->rng, 1, part / block);
+		w->iov[n].iov_base = w->buf + at;
+		w->iov[n++].iov_len = part;
+		at += part;
+	}
+	return n;
+}
+
+static void
+start_read(struct load_worker *w)
+{
+	struct load *load = w->load;
+	uint64_t off, len;
+
+	draw_range(load, &off, &len);
+	io_init(&w->io, IO_READ, off, len, w->iov, draw_iov(w, len), 0);
+	w->token = model_read(load->model);
+}
+
+static void
+start_flush(struct load_worker *w)
+{
+	io_init(&w->io, IO_FLUSH, 0, 0, NULL, 0, 0);
+	w->token = model_flush(w->load->model);
+}
+
+static void
+start_change(struct load_worker *w, enum io_kind kind, enum model_kind model,
+    unsigned flags)
+{
+	struct load *load = w->load;
+	uint64_t off, len;
+
+	draw_range(load, &off, &len);
+	w->write = model_write(load->model, model, off / MODEL_SECTOR,
+	    len / MODEL_SECTOR);
+	if (w->write == 0) {
+		start_flush(w);		/* too many versions */
+		return;
+	}
+	if (kind == IO_WRITE)
+		model_fill(load->model, w->write, off / MODEL_SECTOR,
+		    len / MODEL_SECTOR, w->buf);
+	io_init(&w->io, kind, off, len, w->iov,
+	    kind == IO_WRITE ? draw_iov(w, len) : 0, flags);
+}
+
+static void
+draw_request(struct load_worker *w)
+{
+	uint64_t dice = rng_below(w->load->rng, 100);
+	unsigned unmap = rng_one_in(w->load->rng, 2) ? IO_UNMAP : 0;
+
+	w->write = 0;
+	if (dice < 35)
+		start_read(w);
+	else if (dice < 82)
+		start_change(w, IO_WRITE, MODEL_DATA, 0);
+	else if (dice < 88)
+		start_change(w, IO_WRITE, MODEL_DATA, IO_FUA);
+	else if (dice < 94)
+		start_flush(w);
+	else if (dice < 97)
+		start_change(w, IO_ZERO, MODEL_ZERO, unmap);
+	else
+		start_change(w, IO_DISCARD, w->load->blk->geo.discard_zeroes ?
+		    MODEL_ZERO : MODEL_UNDEFINED, 0);
+	sim_trace(w->load->sim, "load: %s%s %llu+%llu #%u",
+	    io_kind_name(w->io.kind), w->io.flags & IO_FUA ? "/fua" : "",
+	    (unsigned long long)w->io.off, (unsigned long long)w->io.len,
+	    w->write);
+}
+
+/* --- what came of it --- */
+
+static void
+check_result(struct load_worker *w)
+{
+	struct load *load = w->load;
+	const struct io *io = &w->io;
+	bool ok = io->result == 0;
+
+	sim_trace(load->sim, "load: %s %llu+%llu #%u ends %d",
+	    io_kind_name(io->kind), (unsigned long long)io->off,
+	    (unsigned long long)io->len, w->write, io->result);
+	if (!ok) {
+		load->errors++;
+		sim_check(load->sim, load->errors_ok,
+		    "%s %llu+%llu failed with %d", io_kind_name(io->kind),
+		    (unsigned long long)io->off, (unsigned long long)io->len,
+		    io->result);
+	}
+	if (io->kind == IO_READ)
+		model_read_end(load->model, w->token, io->off / MODEL_SECTOR,
+		    io->len / MODEL_SECTOR, ok ? w->buf : NULL);
+	else if (io->kind == IO_FLUSH && ok)
+		model_flush_end(load->model, w->token);
+	else if (io->kind != IO_FLUSH)
+		model_write_end(load->model, w->write, ok,
+		    (io->flags & IO_FUA) != 0);
+}
+
+enum worker_step { LW_START, LW_CHECK };
+static const char *const worker_steps[] = { "START", "CHECK" };
+
+static void
+worker_run(struct op *op)
+{
+	struct load_worker *w = op_owner(op, struct load_worker);
+
+	switch ((enum worker_step)op->step) {
+	case LW_START:
+		if (w->load->budget == 0) {
+			op_end(op);
+			return;
+		}
+		w->load->budget--;
+		draw_request(w);
+		blk_submit(w->load->blk, &w->io, op);
+		op->step = LW_CHECK;
+		return;
+	case LW_CHECK:
+		check_result(w);
+		op->step = LW_START;
+		return;
+	}
+	bug("load_worker: bad step");
+}
+
+static const struct op_type worker_type = {
+	.name = "load_worker",
+	.steps = worker_steps,
+	.nsteps = nitems(worker_steps),
+	.run = worker_run,
+};
+
+enum load_step { LD_START, LD_END };
+static const char *const load_steps[] = { "START", "END" };
+
+static void
+load_run(struct op *op)
+{
+	struct load *load = op_owner(op, struct load);
+
+	switch ((enum load_step)op->step) {
+	case LD_START:
+		for (unsigned i = 0; i < load->workers; i++)
+			op_start(&load->worker[i].op, &worker_type, op->sched,
+			    op);
+		op->step = LD_END;
+		return;
+	case LD_END:
+		op_end(op);
+		return;
+	}
+	bug("load: bad step");
+}
+
+static const struct op_type load_type = {
+	.name = "load",
+	.steps = load_steps,
+	.nsteps = nitems(load_steps),
+	.run = load_run,
+};
+
+void
+load_start(struct load *load, struct blk *blk, struct model *model,
+    unsigned workers, uint64_t budget)
+{
+	assert(blk->geo.size == model_sectors(model) * MODEL_SECTOR);
+	assert(workers <= LOAD_WORKERS);
+	load->blk = blk;
+	load->model = model;
+	load->workers = workers != 0 ? workers : (unsigned)rng_range(load->rng,
+	    1, rng_one_in(load->rng, 2) ? LOAD_WORKERS : 4);
+	load->budget = budget;
+	load->errors = 0;
+	load->stripe = blk->geo.optimal_io != 0 ? blk->geo.optimal_io : 65536;
+	load->hot = load->stripe * rng_range(load->rng, 1, 4);
+	op_start(&load->op, &load_type, loop_sched(blk->loop), NULL);
+}
+
+/* --- read all --- */
+
+#define VERIFY_BYTES ((uint64_t)128 * 1024)
+
+enum verify_step { VF_READ, VF_CHECK };
+static const char *const verify_steps[] = { "READ", "CHECK" };
+
+static void
+verify_check(struct load_verify *v)
+{
+	bool ok = v->io.result == 0;
+
+	if (!ok) {
+		v->errors++;
+		sim_check(v->sim, v->errors_ok,
+		    "verify: read %llu+%llu failed with %d",
+		    (unsigned long long)v->io.off,
+		    (unsigned long long)v->io.len, v->io.result);
+	}
+	model_read_end(v->model, v->token, v->lba, v->io.len / MODEL_SECTOR,
+	    ok ? v->buf : NULL);
+	v->lba += v->io.len / MODEL_SECTOR;
+}
+
+static void
+verify_run(struct op *op)
+{
+	struct load_verify *v = op_owner(op, struct load_verify);
+	uint64_t off = v->lba * MODEL_SECTOR;
+	uint64_t len;
+
+	switch ((enum verify_step)op->step) {
+	case VF_READ:
+		if (off == v->blk->geo.size) {
+			free(v->buf);
+			op_end(op);
+			return;
+		}
+		len = MIN(VERIFY_BYTES, v->blk->geo.size - off);
+		v->iov = (struct iovec){ v->buf, len };
+		io_init(&v->io, IO_READ, off, len, &v->iov, 1, 0);
+		v->token = model_read(v->model);
+		blk_submit(v->blk, &v->io, op);
+		op->step = VF_CHECK;
+		return;
+	case VF_CHECK:
+		verify_check(v);
+		op->step = VF_READ;
+		return;
+	}
+	bug("load_verify: bad step");
+}
+
+static const struct op_type verify_type = {
+	.name = "load_verify",
+	.steps = verify_steps,
+	.nsteps = nitems(verify_steps),
+	.run = verify_run,
+};
+
+void
+load_verify_start(struct load_verify *v)
+{
+	assert(v->blk->geo.size == model_sectors(v->model) * MODEL_SECTOR);
+	v->lba = 0;
+	v->errors = 0;
+	v->buf = aligned_alloc(4096, VERIFY_BYTES);
+	if (v->buf == NULL)
+		sim_fail(v->sim, "no memory");
+	op_start(&v->op, &verify_type, loop_sched(v->blk->loop), NULL);
+}
