@@ -21,10 +21,8 @@ initiator_start() {
 		node.session.scan = auto
 	EOT
 	iscsid -f >/tmp/iscsid.log 2>&1 &
-	for i in 1 2 3 4 5 6 7 8 9 10; do
-		iscsiadm -m iface >/dev/null 2>&1 && return 0
-		sleep 0.5
-	done
+	sleep 0.5
+	kill -0 $! && return 0
 	fail "iscsid starts" "$(cat /tmp/iscsid.log)"
 	return 1
 }
@@ -67,10 +65,10 @@ refused() {
 	fi
 }
 
-# The disk of the only session, waiting for it; 2nd argument: its number.
+# The disk of the only session, waiting for it.
 session_disk() {
-	local dev i
-	for i in 1 2 3 4 5 6 7 8 9 10; do
+	local dev tries=20
+	while [ $tries -gt 0 ]; do
 		for dev in /sys/block/sd*; do
 			if [ -e "$dev/size" ] && [ "$(cat "$dev/size")" -gt 0 ] &&
 			    [ -b "/dev/${dev##*/}" ]; then
@@ -78,7 +76,8 @@ session_disk() {
 				return 0
 			fi
 		done
-		sleep 0.5
+		tries=$((tries - 1))
+		sleep 0.2
 	done
 	return 1
 }

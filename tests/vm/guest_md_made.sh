@@ -1,8 +1,22 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Arrays made and written by mdadm and the kernel, for us to read.  ARRAYS is a
+# Arrays made by mdadm and written by the kernel, for us to serve.  ARRAYS is a
 # list of "name:members:chunk KiB:layout:policy:missing" whose disks are
-# name-0, name-1, ...  Prints "SUM name sha256" of each array.
-need raid456
+# name-0, name-1, ...  Each gets the pool from the disk "content" and is then
+# written through /table, the device-mapper table of its volume on /dev/md0;
+# then the member "missing" fails, if one is given, and more is written.
+# Prints "SUM name sha256" of the volume.
+need raid456 dm-mod
+
+# scatter SEED: writes at odd places, over edges of chunk and stripe.
+scatter() {
+	for at in 1 63 127 128 1000 5003 9999 40001; do
+		dd if=/dev/urandom of=/dev/mapper/v bs=512 seek=$((at + $1)) \
+		    count=7 conv=notrunc
+	done 2>/dev/null
+	dd if=/dev/urandom of=/dev/mapper/v bs=64k count=50 seek="$1" \
+	    conv=notrunc 2>/dev/null
+	sync
+}
 
 for spec in $ARRAYS; do
 	IFS=: read -r name members chunk layout policy missing <<-EOT
@@ -14,27 +28,27 @@ for spec in $ARRAYS; do
 		disks="$disks $(disk "$name-$i")"
 		i=$((i + 1))
 	done
+	dmesg -c >/dev/null
+	# shellcheck disable=SC2086
 	check "$name: mdadm --create" mdadm --create /dev/md0 --run \
 	    --name "$name" --level 5 --raid-devices "$members" \
 	    --chunk "$chunk" --layout "$layout" \
 	    --consistency-policy "$policy" --homehost box $disks || continue
 	mdadm --wait /dev/md0
-	dd if=/dev/urandom of=/dev/md0 bs=1M 2>/dev/null
-	# Partial writes, some over the edge of chunk and stripe.
-	for at in 1 63 127 128 1000 5003 9999; do
-		dd if=/dev/urandom of=/dev/md0 bs=512 seek=$at count=7 \
-		    conv=notrunc 2>/dev/null
-	done
+	dd if="$(disk content)" of=/dev/md0 bs=1M 2>/dev/null
+	check "$name: dmsetup create" dmsetup create v /table || continue
+	dmsetup mknodes
+	scatter 100
 	if [ -n "$missing" ]; then
+		# shellcheck disable=SC2086
 		set -- $disks
 		shift "$missing"
-		mdadm /dev/md0 --fail "$1" >/dev/null 2>&1
-		dd if=/dev/urandom of=/dev/md0 bs=4k count=100 seek=17 \
-		    conv=notrunc 2>/dev/null
+		check "$name: mdadm --fail" mdadm /dev/md0 --fail "$1"
+		scatter 2000
 	fi
-	sync
 	echo 3 >/proc/sys/vm/drop_caches
-	echo "SUM $name $(sum /dev/md0)"
+	echo "SUM $name $(sum /dev/mapper/v)"
+	dmsetup remove v
 	check "$name: mdadm --stop" mdadm --stop /dev/md0
+	dmesg_clean "$name: no kernel complaint"
 done
-dmesg_clean "no kernel complaint"

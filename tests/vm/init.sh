@@ -33,7 +33,7 @@ echo root:x:0: >/etc/group
 stty -F /dev/ttyS1 raw -echo
 (
 	. /guest_env
-	cd /root
+	cd /root || exit
 	. /guest_lib.sh
 	. /guest_script
 ) >/dev/ttyS1 2>&1 </dev/null

@@ -1,0 +1,68 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# kill -9 of the daemon under a verified write load, again and again: served
+# again in under two seconds each time and nothing acknowledged is lost.
+# KILLS=n sets how often (50).
+. "${srcdir:-$(dirname "$0")/../..}/tests/lib.sh"
+need_tools python3
+wverify=$DOZO_BUILD/tests/tools/wverify
+[ -x "$wverify" ] || skip_all "wverify is not built (libiscsi-dev)"
+dozo_init kill
+
+# kill_loop NAME TIMES URL
+kill_loop() {
+	out=$DOZO_DIR/wverify.out
+	: >"$out"
+	"$wverify" -m 24 -s "$$" "$3" >"$out" 2>&1 &
+	writer=$!
+	wait_line "$out" "^ready" 30 || {
+		fail "$1: the writer starts" "$(tail -3 "$out")"
+		kill "$writer"
+		return 1
+	}
+	done=0
+	while [ "$done" -lt "$2" ]; do
+		# Between none and half a second of load.
+		sleep "0.$((done * 37 % 50 + 10))"
+		dozo_kill
+		dozo_start || break
+		done=$((done + 1))
+		wait_line "$out" "^outage $done:" 30 || break
+	done
+	kill -TERM "$writer"
+	wait "$writer"
+	same "$1: the writer's verdict" $? 0 || tail -5 "$out"
+	same "$1: times killed" "$done" "$2"
+	slow=$(sed -n 's/^outage .* after \([0-9]*\) ms.*/\1/p' "$out" |
+	    awk '$1 >= 2000' | wc -l)
+	same "$1: outages of two seconds and more" "$slow" 0
+	echo "# $1: $(tail -1 "$out")"
+}
+
+# wait_line FILE REGEX SECONDS
+wait_line() {
+	tries=$(($3 * 20))
+	until grep -q "$2" "$1"; do
+		tries=$((tries - 1))
+		if [ "$tries" -le 0 ] || ! kill -0 "$writer" 2>/dev/null; then
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+kills=${KILLS:-50}
+dozo_start || exit 1
+dozo_volume p 4 64M 32M || exit 1
+url_through=$url
+dozo_lun p durable 32M --write-policy durable || exit 1
+url_durable=$url
+
+kill_loop "writethrough" $((kills * 3 / 5)) "$url_through"
+kill_loop "durable" $((kills / 5)) "$url_durable"
+check "a member fails" ctl disk fail "$DOZO_DIR/p-1.img"
+kill_loop "one member missing" $((kills - kills * 4 / 5)) "$url_through"
+
+dozo_stop
+examine_members
+summary
