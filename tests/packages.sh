@@ -2,4 +2,4 @@
 # Debian 12 packages that `make check-all` uses, besides those of the build.
 test_packages="libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra
     qemu-system-x86 ipxe-qemu mdadm busybox-static open-iscsi e2fsprogs
-    xfsprogs cpio zstd kmod python3 mandoc clang"
+    xfsprogs dmsetup kmod python3 cpio zstd mandoc clang"
