@@ -41,6 +41,13 @@ load_free(struct load *load)
 
 /* --- what to do --- */
 
+/* The device may have grown already while the model has not. */
+static uint64_t
+load_size(const struct load *load)
+{
+	return model_sectors(load->model) * MODEL_SECTOR;
+}
+
 static uint64_t
 draw_len(struct load *load)
 {
@@ -71,7 +78,7 @@ draw_len(struct load *load)
 		len = block * rng_range(rng, 1, 2 * stripe / block);
 		break;
 	}
-	len = MIN(len, MIN((uint64_t)LOAD_BYTES, load->blk->geo.size));
+	len = MIN(len, MIN((uint64_t)LOAD_BYTES, load_size(load)));
 	return MAX(len - len % block, block);
 }
 
@@ -79,7 +86,7 @@ static void
 draw_range(struct load *load, uint64_t *off, uint64_t *len)
 {
 	struct rng *rng = load->rng;
-	uint64_t size = load->blk->geo.size;
+	uint64_t size = load_size(load);
 	uint64_t block = load->blk->geo.logical_block;
 	uint64_t span;
 
@@ -116,16 +123,17 @@ static void
 start_read(struct load_worker *w)
 {
 	struct load *load = w->load;
-	uint64_t off, len;
 
-	draw_range(load, &off, &len);
-	io_init(&w->io, IO_READ, off, len, w->iov, draw_iov(w, len), 0);
+	draw_range(load, &w->off, &w->len);
+	io_init(&w->io, IO_READ, w->off, w->len, w->iov,
+	    draw_iov(w, w->len), 0);
 	w->token = model_read(load->model);
 }
 
 static void
 start_flush(struct load_worker *w)
 {
+	w->off = w->len = 0;
 	io_init(&w->io, IO_FLUSH, 0, 0, NULL, 0, 0);
 	w->token = model_flush(w->load->model);
 }
@@ -135,20 +143,19 @@ start_change(struct load_worker *w, enum io_kind kind, enum model_kind model,
     unsigned flags)
 {
 	struct load *load = w->load;
-	uint64_t off, len;
 
-	draw_range(load, &off, &len);
-	w->write = model_write(load->model, model, off / MODEL_SECTOR,
-	    len / MODEL_SECTOR);
+	draw_range(load, &w->off, &w->len);
+	w->write = model_write(load->model, model, w->off / MODEL_SECTOR,
+	    w->len / MODEL_SECTOR);
 	if (w->write == 0) {
 		start_flush(w);		/* too many versions */
 		return;
 	}
 	if (kind == IO_WRITE)
-		model_fill(load->model, w->write, off / MODEL_SECTOR,
-		    len / MODEL_SECTOR, w->buf);
-	io_init(&w->io, kind, off, len, w->iov,
-	    kind == IO_WRITE ? draw_iov(w, len) : 0, flags);
+		model_fill(load->model, w->write, w->off / MODEL_SECTOR,
+		    w->len / MODEL_SECTOR, w->buf);
+	io_init(&w->io, kind, w->off, w->len, w->iov,
+	    kind == IO_WRITE ? draw_iov(w, w->len) : 0, flags);
 }
 
 static void
@@ -173,8 +180,7 @@ draw_request(struct load_worker *w)
 		    MODEL_ZERO : MODEL_UNDEFINED, 0);
 	sim_trace(w->load->sim, "load: %s%s %llu+%llu #%u",
 	    io_kind_name(w->io.kind), w->io.flags & IO_FUA ? "/fua" : "",
-	    (unsigned long long)w->io.off, (unsigned long long)w->io.len,
-	    w->write);
+	    (unsigned long long)w->off, (unsigned long long)w->len, w->write);
 }
 
 /* --- what came of it --- */
@@ -187,18 +193,18 @@ check_result(struct load_worker *w)
 	bool ok = io->result == 0;
 
 	sim_trace(load->sim, "load: %s %llu+%llu #%u ends %d",
-	    io_kind_name(io->kind), (unsigned long long)io->off,
-	    (unsigned long long)io->len, w->write, io->result);
+	    io_kind_name(io->kind), (unsigned long long)w->off,
+	    (unsigned long long)w->len, w->write, io->result);
 	if (!ok) {
 		load->errors++;
 		sim_check(load->sim, load->errors_ok,
 		    "%s %llu+%llu failed with %d", io_kind_name(io->kind),
-		    (unsigned long long)io->off, (unsigned long long)io->len,
+		    (unsigned long long)w->off, (unsigned long long)w->len,
 		    io->result);
 	}
 	if (io->kind == IO_READ)
-		model_read_end(load->model, w->token, io->off / MODEL_SECTOR,
-		    io->len / MODEL_SECTOR, ok ? w->buf : NULL);
+		model_read_end(load->model, w->token, w->off / MODEL_SECTOR,
+		    w->len / MODEL_SECTOR, ok ? w->buf : NULL);
 	else if (io->kind == IO_FLUSH && ok)
 		model_flush_end(load->model, w->token);
 	else if (io->kind != IO_FLUSH)
@@ -302,31 +308,30 @@ verify_check(struct load_verify *v)
 		v->errors++;
 		sim_check(v->sim, v->errors_ok,
 		    "verify: read %llu+%llu failed with %d",
-		    (unsigned long long)v->io.off,
-		    (unsigned long long)v->io.len, v->io.result);
+		    (unsigned long long)v->off,
+		    (unsigned long long)v->len, v->io.result);
 	}
-	model_read_end(v->model, v->token, v->lba, v->io.len / MODEL_SECTOR,
+	model_read_end(v->model, v->token, v->lba, v->len / MODEL_SECTOR,
 	    ok ? v->buf : NULL);
-	v->lba += v->io.len / MODEL_SECTOR;
+	v->lba += v->len / MODEL_SECTOR;
 }
 
 static void
 verify_run(struct op *op)
 {
 	struct load_verify *v = op_owner(op, struct load_verify);
-	uint64_t off = v->lba * MODEL_SECTOR;
-	uint64_t len;
 
 	switch ((enum verify_step)op->step) {
 	case VF_READ:
-		if (off == v->blk->geo.size) {
+		v->off = v->lba * MODEL_SECTOR;
+		if (v->off == v->blk->geo.size) {
 			free(v->buf);
 			op_end(op);
 			return;
 		}
-		len = MIN(VERIFY_BYTES, v->blk->geo.size - off);
-		v->iov = (struct iovec){ v->buf, len };
-		io_init(&v->io, IO_READ, off, len, &v->iov, 1, 0);
+		v->len = MIN(VERIFY_BYTES, v->blk->geo.size - v->off);
+		v->iov = (struct iovec){ v->buf, v->len };
+		io_init(&v->io, IO_READ, v->off, v->len, &v->iov, 1, 0);
 		v->token = model_read(v->model);
 		blk_submit(v->blk, &v->io, op);
 		op->step = VF_CHECK;

@@ -19,6 +19,7 @@ struct load_worker {
 	struct load *load;
 	struct io io;
 	struct iovec iov[8];
+	uint64_t off, len;	/* io's own may be changed below */
 	uint8_t *buf;
 	unsigned write;		/* model's number */
 	uint64_t token;		/* model's read or flush */
@@ -57,6 +58,7 @@ struct load_verify {
 	uint64_t lba;
 	struct io io;
 	struct iovec iov;
+	uint64_t off, len;
 	uint64_t token;
 	uint8_t *buf;
 };
