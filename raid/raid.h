@@ -74,6 +74,7 @@ struct raid_examine {
 	int role;			/* 0..n-1, -1 spare, -2 faulty */
 	uint64_t events, utime;
 	bool clean;
+	void *priv;
 };
 void raid_examine_start(struct raid_examine *examine, struct op *parent);
 
@@ -91,6 +92,7 @@ struct raid_create {
 	struct err err;
 	struct raid *raid;		/* running, or NULL with err set */
 	uint64_t zeroed, to_zero;	/* progress in bytes */
+	void *priv;
 };
 /*
  * Zero the members, so that parity is right from the start, then write
@@ -117,6 +119,7 @@ struct raid_assemble {
 	unsigned nrejected;
 	struct { struct blk *blk; struct err why; }
 	    rejected[RAID_MEMBERS_MAX * 2];
+	void *priv;
 };
 void raid_assemble_start(struct raid_assemble *assemble, struct op *parent);
 

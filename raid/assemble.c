@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a heap of disks to a running array: read all superblocks, decide who
+ * takes part, start.
+ *
+ * Invariants: nothing is written to any disk here; a disk is refused with one
+ * sentence that says why; the table of the freshest superblock alone decides
+ * who plays which role; an array whose parity is in doubt does not start
+ * degraded.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/probe.h"
+#include "raid/raid_priv.h"
+
+#define CANDIDATES (2 * RAID_MEMBERS_MAX)
+
+struct assembly {
+	struct raid_assemble *pub;
+	unsigned n;
+	struct probe probe[CANDIDATES];
+	bool out[CANDIDATES];		/* rejected */
+	int role[CANDIDATES];		/* -1: spare */
+	const struct sb1 *best;		/* the freshest superblock */
+	int by_role[RAID_MEMBERS_MAX];	/* candidate, -1 = none */
+	struct raid_map map;
+	uint8_t *mem;
+};
+
+static const char *
+cand_name(const struct assembly *a, unsigned i)
+{
+	return a->probe[i].blk->name;
+}
+
+/* Candidate i is not taken; `why` may be filled by the caller afterwards. */
+static struct err *
+reject(struct assembly *a, unsigned i)
+{
+	struct raid_assemble *pub = a->pub;
+	unsigned k = pub->nrejected++;
+
+	assert(!a->out[i] && k < CANDIDATES);
+	a->out[i] = true;
+	pub->rejected[k].blk = a->probe[i].blk;
+	err_clear(&pub->rejected[k].why);
+	return &pub->rejected[k].why;
+}
+
+static void
+reject_unreadable(struct assembly *a)
+{
+	for (unsigned i = 0; i < a->n; i++)
+		if (a->probe[i].rc < 0)
+			*reject(a, i) = a->probe[i].err;
+}
+
+static bool
+uuid_is_zero(const uint8_t uuid[16])
+{
+	static const uint8_t zero[16];
+
+	return memcmp(uuid, zero, 16) == 0;
+}
+
+/* Which array is meant?  Others are rejected. */
+static int
+choose_array(struct assembly *a)
+{
+	struct raid_assemble *pub = a->pub;
+	const uint8_t *uuid = uuid_is_zero(pub->uuid) ? NULL : pub->uuid;
+	char want[UUID_TEXT], have[UUID_TEXT];
+
+	for (unsigned i = 0; i < a->n; i++) {
+		const struct sb1 *sb = &a->probe[i].sb;
+
+		if (a->out[i])
+			continue;
+		if (uuid == NULL)
+			uuid = sb->set_uuid;
+		if (memcmp(uuid, sb->set_uuid, 16) == 0)
+			continue;
+		uuid_text(want, uuid);
+		uuid_text(have, sb->set_uuid);
+		if (uuid_is_zero(pub->uuid)) {
+			err_set(&pub->err, EEXIST, "the disks belong to "
+			    "different arrays: %s and %s", want, have);
+			err_hint(&pub->err, "say which one by its uuid");
+			return -EEXIST;
+		}
+		err_set(reject(a, i), EINVAL, "it belongs to another array "
+		    "(%s, wanted is %s)", have, want);
+	}
+	return 0;
+}
+
+/* Highest events among those that hold, or held, a role. */
+static int
+find_best(struct assembly *a)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		const struct sb1 *sb = &a->probe[i].sb;
+
+		if (a->out[i] || !sb1_role_active(sb1_role(sb,
+		    sb->dev_number)))
+			continue;
+		if (a->best == NULL || sb->events > a->best->events)
+			a->best = sb;
+	}
+	if (a->best != NULL)
+		return sb1_check_engine(a->best, &a->pub->err);
+	err_set(&a->pub->err, ENOENT, "none of the %u disks is an active "
+	    "member of the array", a->n);
+	err_hint(&a->pub->err, "see the reasons given for each disk");
+	return -ENOENT;
+}
+
+static bool
+same_shape(const struct sb1 *a, const struct sb1 *b)
+{
+	return a->level == b->level && a->layout == b->layout &&
+	    a->chunksize == b->chunksize && a->raid_disks == b->raid_disks;
+}
+
+/* One candidate against the freshest table.  Returns its role or -1 spare. */
+static int
+judge(struct assembly *a, unsigned i)
+{
+	const struct sb1 *sb = &a->probe[i].sb, *best = a->best;
+	uint16_t role = sb1_role(best, sb->dev_number);
+	bool was_active = sb1_role_active(sb1_role(sb, sb->dev_number));
+	struct err *why;
+
+	if (!same_shape(sb, best)) {
+		err_set(reject(a, i), EINVAL, "its superblock disagrees with "
+		    "the others about level, layout, chunk or number of "
+		    "members");
+	} else if ((sb->feature_map & SB1_REPLACEMENT) != 0) {
+		why = reject(a, i);
+		err_set(why, ENOTSUP, "it is a replacement that was not "
+		    "finished");
+		err_hint(why, "let Linux md finish, or add it again as new");
+	} else if (role == SB1_ROLE_SPARE && !was_active) {
+		return -1;
+	} else if (!sb1_role_active(role) || sb->events + 1 < best->events) {
+		why = reject(a, i);
+		err_set(why, ESTALE, "it is stale: the array ran on without "
+		    "it (its events %llu, the array's %llu)",
+		    (unsigned long long)sb->events,
+		    (unsigned long long)best->events);
+		err_hint(why, "add it again; it will be rebuilt");
+	} else if (role >= best->raid_disks) {
+		err_set(reject(a, i), EINVAL, "its role %u does not exist in "
+		    "an array of %u members", role, best->raid_disks);
+	} else if (sb->size < best->size) {
+		err_set(reject(a, i), EINVAL, "it holds less data than the "
+		    "other members");
+	} else if (sb->data_offset * SECTOR %
+	    a->probe[i].blk->geo.logical_block != 0) {
+		err_set(reject(a, i), EINVAL, "its data does not start on a "
+		    "block of the disk");
+	} else {
+		return role;
+	}
+	return -1;
+}
+
+static int
+clash(struct assembly *a, unsigned i, unsigned k, const char *what)
+{
+	struct err *err = &a->pub->err;
+
+	err_set(err, EEXIST, "%s and %s are both %s: one is a copy of the "
+	    "other", cand_name(a, i), cand_name(a, k), what);
+	err_hint(err, "remove the copy and try again");
+	return -EEXIST;
+}
+
+static int
+assign_roles(struct assembly *a)
+{
+	char what[48];
+
+	for (unsigned r = 0; r < RAID_MEMBERS_MAX; r++)
+		a->by_role[r] = -1;
+	for (unsigned i = 0; i < a->n; i++) {
+		if (a->out[i])
+			continue;
+		a->role[i] = judge(a, i);
+		for (unsigned k = 0; k < i && !a->out[i]; k++)
+			if (!a->out[k] && memcmp(a->probe[k].sb.device_uuid,
+			    a->probe[i].sb.device_uuid, 16) == 0)
+				return clash(a, i, k, "the same device");
+		if (a->out[i] || a->role[i] < 0)
+			continue;
+		if (a->by_role[a->role[i]] >= 0) {
+			snprintf(what, sizeof(what), "member %d",
+			    a->role[i]);
+			return clash(a, i,
+			    (unsigned)a->by_role[a->role[i]], what);
+		}
+		a->by_role[a->role[i]] = (int)i;
+	}
+	return 0;
+}
+
+/* Does the freshest table name a device for this role? */
+static bool
+role_expected(const struct sb1 *sb, unsigned role)
+{
+	for (unsigned d = 0; d < sb->max_dev; d++)
+		if (sb->roles[d] == role)
+			return true;
+	return false;
+}
+
+static bool
+in_sync(const struct assembly *a, unsigned role)
+{
+	int i = a->by_role[role];
+
+	return i >= 0 && (a->probe[i].sb.feature_map & SB1_RECOVERY) == 0;
+}
+
+static int
+check_parity_known(struct assembly *a)
+{
+	struct err *err = &a->pub->err;
+
+	if (a->best->resync_offset == SB1_CLEAN)
+		return 0;
+	err_set(err, EUCLEAN, "the array was not stopped cleanly and a member "
+	    "is missing: what the missing one held cannot be told for blocks "
+	    "that were being written");
+	err_hint(err, "start it with all members; or, accepting that loss, "
+	    "mdadm --assemble --force");
+	return -EUCLEAN;
+}
+
+static int
+check_complete(struct assembly *a)
+{
+	struct raid_assemble *pub = a->pub;
+	unsigned n = a->best->raid_disks, absent = 0;
+	int lost = -1;
+
+	for (unsigned r = 0; r < n; r++) {
+		if (in_sync(a, r))
+			continue;
+		absent++;
+		lost = (int)r;
+	}
+	if (absent == 0)
+		return 0;
+	if (absent > 1) {
+		err_set(&pub->err, ENODEV, "%u of %u members are missing, at "
+		    "most one may be", absent, n);
+		err_hint(&pub->err, "connect the missing disks; see the "
+		    "reasons given for each disk that was refused");
+		return -ENODEV;
+	}
+	if (a->by_role[lost] < 0 && role_expected(a->best, (unsigned)lost) &&
+	    !pub->allow_degraded) {
+		err_set(&pub->err, ENODEV, "member %d is missing although the "
+		    "others expect it", lost);
+		err_hint(&pub->err, "connect it, or allow a degraded start; "
+		    "it will have to be rebuilt later");
+		return -ENODEV;
+	}
+	return check_parity_known(a);
+}
+
+static int
+check_features(struct assembly *a)
+{
+	struct err *err = &a->pub->err;
+
+	for (unsigned i = 0; i < a->n; i++) {
+		if (a->out[i])
+			continue;
+		if ((a->probe[i].sb.feature_map & SB1_BAD_BLOCKS) == 0)
+			continue;
+		err_set(err, ENOTSUP, "%s has a list of bad blocks",
+		    cand_name(a, i));
+		err_hint(err, "replace the disk under Linux md first");
+		return -ENOTSUP;
+	}
+	if ((a->best->feature_map & SB1_BITMAP) != 0) {
+		err_set(err, ENOTSUP, "the array has a write-intent bitmap");
+		err_hint(err, "remove it under Linux: mdadm --grow "
+		    "--bitmap=none");
+		return -ENOTSUP;
+	}
+	if ((a->best->feature_map & (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0) {
+		err_set(err, ENOTSUP, "the array has a partial parity log");
+		err_hint(err, "remove it under Linux: mdadm --grow "
+		    "--consistency-policy=resync");
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
+static int
+choose(struct assembly *a)
+{
+	struct raid_spec spec;
+	int rc;
+
+	reject_unreadable(a);
+	if ((rc = choose_array(a)) < 0 || (rc = find_best(a)) < 0)
+		return rc;
+	spec_from_sb(&spec, a->best);
+	if ((rc = raid_map_init(&a->map, spec.level, spec.layout,
+	    spec.members, spec.chunk_bytes, spec.member_bytes,
+	    &a->pub->err)) < 0 || (rc = assign_roles(a)) < 0 ||
+	    (rc = check_features(a)) < 0)
+		return rc;
+	return check_complete(a);
+}
+
+static void
+adopt(struct member *m, const struct probe *probe)
+{
+	m->blk = probe->blk;
+	m->sb = probe->sb;
+	m->data_off = probe->sb.data_offset * SECTOR;
+	m->corrected_errors = probe->sb.cnt_corrected_read;
+	m->state = RAID_MEMBER_IN_SYNC;
+	if ((probe->sb.feature_map & SB1_RECOVERY) != 0) {
+		m->state = RAID_MEMBER_REBUILDING;
+		m->recovered = MIN(probe->sb.recovery_offset * SECTOR,
+		    m->raid->map.member_size);
+	}
+}
+
+/* The decisions are made: nothing below refuses. */
+static void
+build(struct assembly *a, struct raid *raid)
+{
+	const struct sb1 *best = a->best;
+
+	for (unsigned r = 0; r < a->map.n; r++) {
+		if (a->by_role[r] < 0)
+			raid->missing |= UINT32_C(1) << r;
+		else
+			adopt(&raid->member[r], &a->probe[a->by_role[r]]);
+	}
+	for (unsigned i = 0; i < a->n; i++) {
+		struct member *m = &raid->spare[raid->nspares];
+
+		if (a->out[i] || a->role[i] >= 0)
+			continue;
+		if (raid->nspares == RAID_MEMBERS_MAX) {
+			err_set(reject(a, i), E2BIG, "the array has %u spares "
+			    "already", RAID_MEMBERS_MAX);
+			continue;
+		}
+		adopt(m, &a->probe[i]);
+		m->state = RAID_MEMBER_SPARE;
+		raid->nspares++;
+	}
+	raid->events = best->events;
+	for (unsigned i = 0; i < raid->map.n; i++)	/* one table for all */
+		if (raid->member[i].blk != NULL)
+			memcpy(raid->member[i].sb.roles, best->roles,
+			    sizeof(best->roles));
+	if (best->resync_offset != SB1_CLEAN) {
+		raid->synced = round_down(MIN(best->resync_offset,
+		    raid->map.member_size / SECTOR) * SECTOR,
+		    raid->map.row_bytes);
+		raid->checkpoint = raid->synced;
+		raid->want_dirty = raid->dirty_on_disk =
+		    best->resync_offset == 0;
+	}
+}
+
+enum assemble_step { AS_READ, AS_CHOOSE };
+static const char *const assemble_steps[] = { "READ", "CHOOSE" };
+
+static void
+start_probes(struct raid_assemble *pub, struct op *op)
+{
+	struct assembly *a = calloc(1, sizeof(*a));
+
+	err_clear(&pub->err);
+	pub->raid = NULL;
+	pub->nrejected = 0;
+	pub->priv = a;
+	if (a == NULL)
+		return;
+	a->pub = pub;
+	a->n = pub->nblks;
+	a->mem = aligned_alloc(4096, CANDIDATES * (size_t)SB1_BYTES);
+	for (unsigned i = 0; a->mem != NULL && i < a->n; i++)
+		probe_start(&a->probe[i], pub->blks[i],
+		    a->mem + i * (size_t)SB1_BYTES, op);
+}
+
+static void
+finish(struct raid_assemble *pub)
+{
+	struct assembly *a = pub->priv;
+	struct raid_spec spec;
+
+	if (a == NULL || a->mem == NULL) {
+		err_set(&pub->err, ENOMEM, "no memory to read superblocks");
+		return;
+	}
+	if (choose(a) < 0)
+		return;
+	spec_from_sb(&spec, a->best);
+	spec.member_bytes = a->map.member_size;
+	pub->raid = raid_new(pub->loop, &spec, &a->map, &pub->err);
+	if (pub->raid == NULL)
+		return;
+	build(a, pub->raid);
+	raid_run(pub->raid);
+}
+
+static void
+raid_assemble_run(struct op *op)
+{
+	struct raid_assemble *pub = op_owner(op, struct raid_assemble);
+	struct assembly *a;
+
+	switch ((enum assemble_step)op->step) {
+	case AS_READ:
+		start_probes(pub, op);
+		op->step = AS_CHOOSE;
+		return;
+	case AS_CHOOSE:
+		finish(pub);
+		a = pub->priv;
+		if (a != NULL)
+			free(a->mem);
+		free(a);
+		pub->priv = NULL;
+		op_end(op);
+		return;
+	}
+	bug("raid_assemble: bad step");
+}
+
+static const struct op_type raid_assemble_type = {
+	.name = "raid_assemble",
+	.steps = assemble_steps,
+	.nsteps = nitems(assemble_steps),
+	.run = raid_assemble_run,
+};
+
+void
+raid_assemble_start(struct raid_assemble *assemble, struct op *parent)
+{
+	assert(assemble->nblks <= CANDIDATES);
+	op_start(&assemble->op, &raid_assemble_type,
+	    loop_sched(assemble->loop), parent);
+}

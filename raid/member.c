@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Members: I/O to them, their counters, and their failing.
+ *
+ * Invariants: a faulty or missing member gets no I/O; once faulty it stays so
+ * until the array is stopped or the member is rebuilt; the array has failed as
+ * soon as the level cannot serve without the missing roles, and stays so.
+ */
+#include "raid/raid_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LOG_AREA LOG_RAID
+
+static const char *const state_names[] = {
+	[RAID_MEMBER_MISSING] = "missing",
+	[RAID_MEMBER_IN_SYNC] = "in-sync",
+	[RAID_MEMBER_FAULTY] = "faulty",
+	[RAID_MEMBER_SPARE] = "spare",
+	[RAID_MEMBER_REBUILDING] = "rebuilding",
+};
+
+const char *
+raid_member_state_name(enum raid_member_state state)
+{
+	assert((size_t)state < nitems(state_names));
+	return state_names[state];
+}
+
+static void
+count_io(struct member *m, enum io_kind kind, uint64_t len)
+{
+	if (kind == IO_READ) {
+		m->reads++;
+		m->read_bytes += len;
+	} else if (kind == IO_WRITE || kind == IO_ZERO) {
+		m->writes++;
+		m->write_bytes += len;
+	}
+}
+
+void
+member_submit(struct member *m, struct io *io, enum io_kind kind,
+    uint64_t off, uint64_t len, const struct iovec *iov, unsigned niov,
+    unsigned flags, struct op *op)
+{
+	uint64_t at = kind == IO_FLUSH ? 0 : m->data_off + off;
+
+	io_init(io, kind, at, len, iov, niov, flags);
+	if (!member_live(m) || m->raid->failed) {
+		io->result = -ENODEV;
+		return;
+	}
+	assert(kind == IO_FLUSH || range_ok(off, len,
+	    m->raid->map.member_size));
+	count_io(m, kind, len);
+	blk_submit(m->blk, io, op);
+}
+
+bool
+member_has_row(const struct member *m, uint64_t row)
+{
+	if (m->state == RAID_MEMBER_IN_SYNC)
+		return true;
+	return m->state == RAID_MEMBER_REBUILDING &&
+	    (row + 1) * m->raid->map.row_bytes <= m->recovered;
+}
+
+uint32_t
+row_missing(const struct raid *raid, uint64_t row)
+{
+	uint32_t mask = raid->missing;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].state == RAID_MEMBER_REBUILDING &&
+		    !member_has_row(&raid->member[r], row))
+			mask |= UINT32_C(1) << r;
+	return mask;
+}
+
+/* All roles that are not whole once `role` is lost. */
+static uint32_t
+lost_with(const struct raid *raid, unsigned role)
+{
+	uint32_t mask = raid->missing | UINT32_C(1) << role;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].state == RAID_MEMBER_REBUILDING)
+			mask |= UINT32_C(1) << r;
+	return mask;
+}
+
+void
+member_fail(struct member *m, const char *why)
+{
+	struct raid *raid = m->raid;
+
+	if (!member_live(m) || raid->failed)
+		return;
+	if (m->role == ROLE_NONE) {
+		m->state = RAID_MEMBER_FAULTY;
+		raid_tell(raid, "spare %s is faulty: %s", m->blk->name, why);
+		return;
+	}
+	assert(m == &raid->member[m->role]);
+	if (!raid_level_serves(&raid->map, lost_with(raid, m->role))) {
+		/* Superblocks stay as they are: both may come back. */
+		raid->failed = true;
+		raid_tell(raid, "array failed: member %u (%s) is gone too: %s",
+		    m->role, m->blk->name, why);
+		op_wake_all(&raid->sb_waiting);
+		return;
+	}
+	m->state = RAID_MEMBER_FAULTY;
+	raid->missing |= UINT32_C(1) << m->role;
+	raid_changed(raid);
+	raid->gen_failed = raid->gen;
+	raid_tell(raid, "member %u (%s) is faulty: %s; the array is degraded",
+	    m->role, m->blk->name, why);
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The array as an object: memory, geometry, what it tells, fail and stop.
+ *
+ * Invariants: all memory of the data path is allocated in raid_new(); the
+ * array ends only through raid_stop, when nothing is in flight.
+ */
+#include "raid/raid_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_AREA LOG_RAID
+#define NLOCKS (RAID_ROWS + 1)
+
+static void
+raid_close(struct blk *blk)
+{
+	(void)blk;	/* the array lives until raid_stop */
+}
+
+static const struct blk_ops raid_ops = {
+	.type = "raid",
+	.submit = raid_submit,
+	.close = raid_close,
+};
+
+void
+raid_tell(struct raid *raid, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_warn("array=%s %s", raid->spec.name, text);
+	if (raid->listener != NULL)
+		raid->listener(raid->listener_arg, text);
+}
+
+/* --- memory --- */
+
+static bool
+alloc_pools(struct raid *raid)
+{
+	size_t sb_bytes = 2 * RAID_MEMBERS_MAX * (size_t)SB1_BYTES;
+
+	raid->bufs = buf_pool_new(RAID_ROWS, RAID_LARGE_BUFS);
+	raid->reqs = calloc(RAID_REQS, sizeof(*raid->reqs));
+	raid->rows = calloc(RAID_ROWS, sizeof(*raid->rows));
+	raid->fixes = calloc(RAID_FIXES, sizeof(*raid->fixes));
+	raid->locks = calloc(NLOCKS, sizeof(*raid->locks));
+	raid->zeroes = aligned_alloc(4096, ROW_BYTES_MAX);
+	raid->sb_mem = aligned_alloc(4096, sb_bytes);
+	if (raid->bufs == NULL || raid->reqs == NULL || raid->rows == NULL ||
+	    raid->fixes == NULL || raid->locks == NULL ||
+	    raid->zeroes == NULL || raid->sb_mem == NULL)
+		return false;
+	memset(raid->zeroes, 0, ROW_BYTES_MAX);
+	memset(raid->sb_mem, 0, sb_bytes);
+	return true;
+}
+
+static void
+fill_pools(struct raid *raid)
+{
+	STAILQ_INIT(&raid->free_reqs);
+	STAILQ_INIT(&raid->waiting_ios);
+	STAILQ_INIT(&raid->free_rows);
+	STAILQ_INIT(&raid->free_fixes);
+	LIST_INIT(&raid->free_locks);
+	op_queue_init(&raid->row_waiting);
+	op_queue_init(&raid->fix_waiting);
+	op_queue_init(&raid->sb_waiting);
+	op_queue_init(&raid->idle_waiting);
+	for (unsigned i = 0; i < ROW_HASH; i++)
+		LIST_INIT(&raid->lock_hash[i]);
+	for (unsigned i = 0; i < RAID_REQS; i++)
+		STAILQ_INSERT_TAIL(&raid->free_reqs, &raid->reqs[i], free);
+	for (unsigned i = 0; i < RAID_ROWS; i++)
+		STAILQ_INSERT_TAIL(&raid->free_rows, &raid->rows[i], free);
+	for (unsigned i = 0; i < RAID_FIXES; i++)
+		STAILQ_INSERT_TAIL(&raid->free_fixes, &raid->fixes[i], free);
+	for (unsigned i = 0; i < NLOCKS; i++)
+		LIST_INSERT_HEAD(&raid->free_locks, &raid->locks[i], hash);
+}
+
+static void
+init_member(struct raid *raid, struct member *m, unsigned role, unsigned i)
+{
+	m->raid = raid;
+	m->role = role;
+	m->state = RAID_MEMBER_MISSING;
+	m->sb_buf = raid->sb_mem + i * (size_t)SB1_BYTES;
+}
+
+struct raid *
+raid_new(struct loop *loop, const struct raid_spec *spec,
+    const struct raid_map *map, struct err *err)
+{
+	struct raid *raid = calloc(1, sizeof(*raid));
+
+	if (raid == NULL || !alloc_pools(raid)) {
+		err_set(err, ENOMEM, "no memory for the array");
+		if (raid != NULL)
+			raid_free(raid);
+		return NULL;
+	}
+	raid->loop = loop;
+	raid->spec = *spec;
+	raid->map = *map;
+	fill_pools(raid);
+	for (unsigned i = 0; i < RAID_MEMBERS_MAX; i++) {
+		init_member(raid, &raid->member[i], i, i);
+		init_member(raid, &raid->spare[i], ROLE_NONE,
+		    RAID_MEMBERS_MAX + i);
+	}
+	raid->synced = raid->checkpoint = map->member_size;
+	raid->gen = raid->gen_durable = 1;
+	return raid;
+}
+
+void
+raid_free(struct raid *raid)
+{
+	buf_pool_free(raid->bufs);
+	free(raid->reqs);
+	free(raid->rows);
+	free(raid->fixes);
+	free(raid->locks);
+	free(raid->zeroes);
+	free(raid->sb_mem);
+	free(raid);
+}
+
+/* --- run --- */
+
+static void
+join_geometry(struct blk_geometry *geo, const struct blk_geometry *m)
+{
+	geo->logical_block = MAX(geo->logical_block, m->logical_block);
+	geo->physical_block = MAX(geo->physical_block, m->physical_block);
+	geo->rotational |= m->rotational;
+	geo->discard_zeroes &= m->discard_zeroes &&
+	    m->discard_granularity != 0;
+}
+
+static void
+set_geometry(struct raid *raid)
+{
+	struct blk_geometry geo = { .discard_zeroes = true };
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].blk != NULL)
+			join_geometry(&geo, &raid->member[r].blk->geo);
+	geo.size = raid->map.size;
+	geo.optimal_io = raid->map.chunk * raid->map.ndata;
+	if (geo.discard_zeroes)
+		geo.discard_granularity = geo.optimal_io;
+	raid->blk.geo = geo;
+	raid->blk.ops = &raid_ops;
+	raid->blk.loop = raid->loop;
+	snprintf(raid->blk.name, sizeof(raid->blk.name), "%s",
+	    raid->spec.name);
+}
+
+void
+raid_check(const struct raid *raid)
+{
+	const struct raid_map *map = &raid->map;
+
+	assert(map->n >= 3 && map->n <= RAID_MEMBERS_MAX);
+	assert(raid->missing >> map->n == 0);
+	assert(raid->gen_durable <= raid->gen);
+	assert(raid->gen_failed <= raid->gen);
+	assert(raid->checkpoint <= raid->synced);
+	assert(raid->synced <= map->member_size);
+	for (unsigned r = 0; r < map->n; r++) {
+		const struct member *m = &raid->member[r];
+		bool missing = (raid->missing >> r & 1) != 0;
+
+		assert(m->role == r && m->raid == raid);
+		assert(missing == !member_live(m) || raid->failed);
+		assert(m->state != RAID_MEMBER_SPARE);
+	}
+}
+
+void
+raid_run(struct raid *raid)
+{
+	set_geometry(raid);
+	raid_check(raid);
+	if (raid->dirty_on_disk)
+		raid_arm_clean(raid);
+	if (raid->synced < raid->map.member_size && raid->missing == 0)
+		raid_resync_start(raid);
+}
+
+struct blk *
+raid_blk(struct raid *raid)
+{
+	return &raid->blk;
+}
+
+void
+raid_set_listener(struct raid *raid, void (*fn)(void *arg, const char *what),
+    void *arg)
+{
+	raid->listener = fn;
+	raid->listener_arg = arg;
+}
+
+/* --- what it tells --- */
+
+static void
+member_info(const struct member *m, struct raid_member_info *info)
+{
+	snprintf(info->path, sizeof(info->path), "%s",
+	    m->blk != NULL ? m->blk->name : "");
+	info->state = m->state;
+	info->role = m->role == ROLE_NONE ? -1 : (int)m->role;
+	memcpy(info->device_uuid, m->sb.device_uuid, 16);
+	info->read_errors = m->read_errors;
+	info->write_errors = m->write_errors;
+	info->corrected_errors = m->corrected_errors;
+	info->reads = m->reads;
+	info->writes = m->writes;
+	info->read_bytes = m->read_bytes;
+	info->write_bytes = m->write_bytes;
+}
+
+void
+raid_get_info(const struct raid *raid, struct raid_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->spec = raid->spec;
+	info->size = raid->map.size;
+	info->events = raid->events;
+	info->clean = !raid->dirty_on_disk &&
+	    raid->synced == raid->map.member_size;
+	info->failed = raid->failed;
+	info->nmembers = raid->map.n + raid->nspares;
+	for (unsigned i = 0; i < raid->map.n; i++) {
+		member_info(&raid->member[i], &info->member[i]);
+		info->degraded += raid->member[i].state !=
+		    RAID_MEMBER_IN_SYNC;
+	}
+	for (unsigned i = 0; i < raid->nspares; i++)
+		member_info(&raid->spare[i], &info->member[raid->map.n + i]);
+	info->full_writes = raid->full_writes;
+	info->rmw_writes = raid->rmw_writes;
+	info->rcw_writes = raid->rcw_writes;
+	info->prereads = raid->prereads;
+	info->degraded_reads = raid->degraded_reads;
+}
+
+/* --- fail --- */
+
+enum fail_step { FL_FAIL, FL_END };
+static const char *const fail_steps[] = { "FAIL", "END" };
+
+static void
+fail_member(struct raid_fail *fail, struct op *op)
+{
+	struct raid *raid = fail->raid;
+
+	err_clear(&fail->err);
+	if (fail->role >= raid->map.n) {
+		err_set(&fail->err, EINVAL, "array %s has no member %u",
+		    raid->spec.name, fail->role);
+		return;
+	}
+	if (!member_live(&raid->member[fail->role]))
+		return;
+	if (raid->missing != 0) {
+		err_set(&fail->err, EBUSY, "failing member %u would stop "
+		    "array %s: another member is missing already",
+		    fail->role, raid->spec.name);
+		err_hint(&fail->err, "replace the missing member first");
+		return;
+	}
+	member_fail(&raid->member[fail->role], "by the administrator");
+	raid_record(raid, op);
+}
+
+static void
+raid_fail_run(struct op *op)
+{
+	struct raid_fail *fail = op_owner(op, struct raid_fail);
+
+	switch ((enum fail_step)op->step) {
+	case FL_FAIL:
+		fail_member(fail, op);
+		op->step = FL_END;
+		return;
+	case FL_END:
+		op_end(op);
+		return;
+	}
+	bug("raid_fail: bad step");
+}
+
+static const struct op_type raid_fail_type = {
+	.name = "raid_fail",
+	.steps = fail_steps,
+	.nsteps = nitems(fail_steps),
+	.run = raid_fail_run,
+};
+
+void
+raid_fail_start(struct raid_fail *fail, struct op *parent)
+{
+	op_start(&fail->op, &raid_fail_type, loop_sched(fail->raid->loop),
+	    parent);
+}
+
+/* --- stop --- */
+
+enum stop_step { ST_DRAIN, ST_CLEAN, ST_RECORD, ST_CLOSE };
+static const char *const stop_steps[] = { "DRAIN", "CLEAN", "RECORD", "CLOSE" };
+
+static void
+stop_close(struct raid_stop *stop)
+{
+	struct raid *raid = stop->raid;
+
+	if (raid->failed)
+		err_set(&stop->err, EIO, "array %s had failed; its members "
+		    "were left as they are", raid->spec.name);
+	else if (raid->dirty_on_disk)
+		err_set(&stop->err, EIO, "array %s could not be marked clean",
+		    raid->spec.name);
+	if (err_is(&stop->err))
+		log_err("%s", stop->err.text);
+	for (unsigned i = 0; i < RAID_MEMBERS_MAX; i++) {
+		blk_close(raid->member[i].blk);
+		blk_close(raid->spare[i].blk);
+	}
+	raid_free(raid);
+	stop->raid = NULL;
+}
+
+static void
+raid_stop_run(struct op *op)
+{
+	struct raid_stop *stop = op_owner(op, struct raid_stop);
+	struct raid *raid = stop->raid;
+
+	switch ((enum stop_step)op->step) {
+	case ST_DRAIN:
+		err_clear(&stop->err);
+		raid->sweep.cancel = true;
+		if (raid->active > 0 || raid->sweep.running ||
+		    raid->cleaning) {
+			op_wait(&raid->idle_waiting, op);
+			return;
+		}
+		raid->stopping = true;
+		timer_stop(raid->loop, &raid->safe_timer);
+		op->step = ST_CLEAN;
+		return;
+	case ST_CLEAN:
+		raid_check(raid);
+		raid_clean_start(raid, op);
+		op->step = ST_RECORD;
+		return;
+	case ST_RECORD:		/* a failure that the clean step met */
+		raid_record(raid, op);
+		op->step = ST_CLOSE;
+		return;
+	case ST_CLOSE:
+		if (raid->sb_running) {
+			op_wait(&raid->sb_waiting, op);
+			return;
+		}
+		stop_close(stop);
+		op_end(op);
+		return;
+	}
+	bug("raid_stop: bad step");
+}
+
+static const struct op_type raid_stop_type = {
+	.name = "raid_stop",
+	.steps = stop_steps,
+	.nsteps = nitems(stop_steps),
+	.run = raid_stop_run,
+};
+
+void
+raid_stop_start(struct raid_stop *stop, struct op *parent)
+{
+	op_start(&stop->op, &raid_stop_type, loop_sched(stop->raid->loop),
+	    parent);
+}

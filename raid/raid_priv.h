@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The array from the inside, for the files of this folder.
+ *
+ * Who may touch what: super.c alone writes superblocks and decides clean and
+ * dirty; member.c alone changes the state of a member; row.c alone touches
+ * row locks.  A row op holds its resources in one order: row op, row lock,
+ * fix op, buffers; it waits for no earlier kind while it holds a later one,
+ * so a pool that is empty cannot deadlock.
+ */
+#ifndef RAID_RAID_PRIV_H
+#define RAID_RAID_PRIV_H
+
+#include "core/buf.h"
+#include "core/log.h"
+#include "core/util.h"
+#include "raid/map.h"
+#include "raid/plan.h"
+#include "raid/raid.h"
+#include "raid/sb1.h"
+
+#define SECTOR		((uint64_t)512)
+#define ROW_IOV_MAX	128u	/* scatter entries of one row's member I/Os */
+#define RAID_REQS	512u	/* requests in work; more wait in a queue */
+#define RAID_ROWS	256u
+#define RAID_FIXES	64u
+#define RAID_LARGE_BUFS	256u	/* 64 KiB each */
+#define ROW_HASH	512u
+#define SAFE_MODE_MS	200u
+#define ROLE_NONE	0xffu
+
+/* --- members (member.c) --- */
+
+struct member {
+	struct raid *raid;
+	struct blk *blk;		/* NULL: missing */
+	unsigned role;			/* ROLE_NONE: spare */
+	enum raid_member_state state;
+	struct sb1 sb;			/* as last read or written */
+	uint64_t data_off;		/* bytes */
+	uint64_t recovered;		/* REBUILDING: bytes valid from start */
+	uint8_t *sb_buf;		/* SB1_BYTES, aligned */
+	struct iovec sb_iov;
+	struct io sb_io;
+	uint64_t read_errors, write_errors, corrected_errors;
+	uint64_t reads, writes, read_bytes, write_bytes;
+};
+
+/*
+ * Start an I/O at `off` of the member's data.  A member that is not there, or
+ * an array that has failed, ends it at once with -ENODEV.
+ */
+void member_submit(struct member *m, struct io *io, enum io_kind kind,
+    uint64_t off, uint64_t len, const struct iovec *iov, unsigned niov,
+    unsigned flags, struct op *op);
+/* From now on nothing is asked of it; to be recorded (super.c). */
+void member_fail(struct member *m, const char *why);
+/* Does it hold valid data of this row? */
+bool member_has_row(const struct member *m, uint64_t row);
+/* Is it written, and does it carry a superblock? */
+static inline bool
+member_live(const struct member *m)
+{
+	return m->blk != NULL && m->state != RAID_MEMBER_MISSING &&
+	    m->state != RAID_MEMBER_FAULTY;
+}
+/* Errors that mean the device itself is gone, not one sector. */
+static inline bool
+errno_is_gone(int result)
+{
+	return result == -19 /* ENODEV */ || result == -6 /* ENXIO */;
+}
+
+/* --- rows (row.c) --- */
+
+struct row_lock;
+
+/* One who holds or waits for a row. */
+struct row_claim {
+	STAILQ_ENTRY(row_claim) queue;
+	struct op *op;
+	struct row_lock *lock;
+	bool exclusive;
+};
+
+struct row_lock {
+	LIST_ENTRY(row_lock) hash;
+	STAILQ_HEAD(, row_claim) waiting;
+	uint64_t row;
+	unsigned readers;
+	bool writer;
+};
+LIST_HEAD(row_lock_list, row_lock);
+
+/* Hold `op` until the row is its own (or shared with readers). */
+void row_lock(struct raid *raid, struct row_claim *claim, uint64_t row,
+    bool exclusive, struct op *op);
+void row_unlock(struct raid *raid, struct row_claim *claim);
+
+/* Memory and I/Os of one plan. */
+struct row_work {
+	struct row_plan plan;
+	struct buf buf;
+	uint8_t *slots[2 * RAID_MEMBERS_MAX];	/* the plan's, then extra */
+	unsigned extra;
+	struct io io[ROW_IOS_MAX];
+	struct iovec iov[ROW_IOV_MAX];
+	unsigned niov;
+};
+/* Get the plan's slots; `op` is held while there is no memory. */
+void row_reserve(struct raid *raid, struct row_work *work, unsigned extra,
+    struct op *op);
+/* Point the slots into the memory that was reserved. */
+void row_place(struct row_work *work);
+void row_release(struct row_work *work);
+/* Submit the plan's reads into the slots. */
+void row_read_slots(struct raid *raid, struct row_work *work, struct op *op);
+
+/* Roles without valid data in `row`. */
+uint32_t row_missing(const struct raid *raid, uint64_t row);
+
+/* --- the ops of rows --- */
+
+/* Reconstruct part of one column; the caller holds the row. */
+struct row_fix {
+	struct op op;
+	/* in */
+	struct raid *raid;
+	uint64_t row;
+	unsigned role;
+	struct row_range at;
+	bool rewrite;			/* put it back on the member */
+	const struct iovec *dst;	/* copy it there too, unless NULL */
+	unsigned ndst;
+	/* out */
+	int result;
+	/* private */
+	struct row_work work;
+	STAILQ_ENTRY(row_fix) free;
+};
+/* A fix op; or NULL, and `op` is held until it may ask again. */
+struct row_fix *row_fix_get(struct raid *raid, struct op *op);
+void row_fix_put(struct raid *raid, struct row_fix *fix);
+void row_fix_start(struct row_fix *fix, struct op *parent);
+
+struct raid_req;
+
+/* One row of a write, or one piece of a read. */
+struct row {
+	struct op op;
+	struct raid *raid;
+	struct raid_req *req;
+	struct row_claim claim;
+	struct row_fix *fix;
+	struct row_span span;		/* write */
+	struct map_place place;		/* read */
+	uint64_t src, len;		/* read: what is left of the piece */
+	uint64_t part;			/* read: bytes tried now, at most: */
+	enum { GRAIN_PIECE, GRAIN_ROW, GRAIN_BLOCK } grain;
+	bool unreadable;		/* read: the member said so */
+	struct row_data data;		/* write: the new data; NULL = zero */
+	struct iovec bounce_iov[RAID_MEMBERS_MAX];
+	int result;
+	struct row_work work;
+	STAILQ_ENTRY(row) free;
+};
+STAILQ_HEAD(row_list, row);
+
+/* A row op; or NULL, and `op` is held until it may ask again. */
+struct row *row_get(struct raid *raid, struct op *op);
+void row_put(struct row *row);
+/* Children of the request; they put themselves back at the end. */
+void row_write_start(struct row *row, struct raid_req *req);
+void row_read_start(struct row *row, struct raid_req *req);
+/* Make the parity of one row right; result and work are the caller's to see. */
+void row_sync_start(struct row *row, uint64_t at, struct op *parent);
+
+/* --- requests (req.c) --- */
+
+struct raid_req {
+	struct op op;
+	struct raid *raid;
+	struct io *orig;
+	struct io io;			/* read that one member serves */
+	uint64_t next;			/* read: done so far; write: next row */
+	int result;			/* first error of any row */
+	struct map_place place;
+	struct io flush[RAID_MEMBERS_MAX];
+	STAILQ_ENTRY(raid_req) free;
+};
+
+void raid_submit(struct blk *blk, struct io *io);
+
+/* --- superblocks and life cycle (super.c) --- */
+
+struct sb_update {
+	struct op op;
+	uint64_t gen;			/* what this round records */
+	bool dirty, probe;
+};
+
+struct clean_op {
+	struct op op;
+	uint64_t synced;		/* when the flush began */
+	struct io io[RAID_MEMBERS_MAX];
+};
+
+/*
+ * Hold `op` until everything changed so far is on disk, or the array has
+ * failed.
+ */
+void raid_record(struct raid *raid, struct op *op);
+/* Before a write: hold `op` unless the array is dirty on disk. */
+void raid_need_dirty(struct raid *raid, struct op *op);
+/* After a write: arm the timer that makes the array clean. */
+void raid_writer_end(struct raid *raid);
+/* The same timer without a write: after assembly, after a resync. */
+void raid_arm_clean(struct raid *raid);
+/* Flush the members and write clean superblocks. */
+void raid_clean_start(struct raid *raid, struct op *parent);
+/* Fill a member's superblock from the array's state and encode it. */
+void member_encode(struct member *m, bool dirty);
+
+/* --- the sweep over all rows (sweep.c) --- */
+
+struct sweep {
+	struct op op;
+	bool running, cancel;
+	uint64_t next, end;		/* rows */
+	unsigned nrows;			/* rows of the batch in work */
+	struct row *row[16];
+	struct timer timer;
+	unsigned bad;			/* 4 KiB pieces repaired */
+};
+void raid_resync_start(struct raid *raid);
+
+/* --- the array --- */
+
+struct raid {
+	struct blk blk;
+	struct loop *loop;
+	struct raid_spec spec;
+	struct raid_map map;
+	struct member member[RAID_MEMBERS_MAX];		/* by role */
+	struct member spare[RAID_MEMBERS_MAX];
+	unsigned nspares;
+	uint32_t missing;		/* mask of roles, rebuilding excluded */
+	bool failed;
+
+	/* What the superblocks say. */
+	uint64_t events;
+	uint64_t gen, gen_durable;	/* changes made; changes on disk */
+	bool want_dirty, dirty_on_disk;
+	uint64_t gen_failed;		/* gen of the last member failure */
+	uint64_t synced;		/* member bytes with right parity */
+	uint64_t checkpoint;		/* of them durable: resync_offset */
+	bool sb_running, cleaning, stopping;
+	struct sb_update sb_update;
+	struct clean_op clean_op;
+	struct op_queue sb_waiting;
+	struct timer safe_timer;
+	unsigned writers;
+	struct sweep sweep;
+	struct op_queue idle_waiting;	/* stop: until nothing is in flight */
+	unsigned active;		/* requests in flight */
+
+	/* Pools. */
+	struct buf_pool *bufs;
+	struct raid_req *reqs;
+	STAILQ_HEAD(, raid_req) free_reqs;
+	struct io_queue waiting_ios;
+	struct row *rows;
+	struct row_list free_rows;
+	struct op_queue row_waiting;
+	struct row_fix *fixes;
+	STAILQ_HEAD(, row_fix) free_fixes;
+	struct op_queue fix_waiting;
+	struct row_lock *locks;
+	struct row_lock_list free_locks;
+	struct row_lock_list lock_hash[ROW_HASH];
+	uint8_t *zeroes;		/* ROW_BYTES_MAX of them */
+	uint8_t *sb_mem;
+
+	uint64_t full_writes, rmw_writes, rcw_writes;
+	uint64_t prereads, degraded_reads;
+	void (*listener)(void *arg, const char *what);
+	void *listener_arg;
+};
+
+static inline void
+raid_changed(struct raid *raid)
+{
+	raid->gen++;
+}
+
+void raid_tell(struct raid *raid, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Allocate everything but the members; NULL with err set. */
+struct raid *raid_new(struct loop *loop, const struct raid_spec *spec,
+    const struct raid_map *map, struct err *err);
+/* Members are in place: set the geometry and start to serve. */
+void raid_run(struct raid *raid);
+/* Free; members' blks are the caller's. */
+void raid_free(struct raid *raid);
+void raid_check(const struct raid *raid);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Read one piece that lies in one chunk of one member, when the quick path of
+ * req.c cannot: pieces of a longer request, and everything that needs
+ * reconstruction.
+ *
+ * Invariants: a healthy read takes no lock and no buffer; reconstruction
+ * happens under the row lock, row by row, so it never mixes two writes.
+ */
+#include "raid/raid_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum row_read_step { RR_DIRECT, RR_CHECK, RR_LOCK, RR_FIX, RR_FIXED, RR_END };
+static const char *const row_read_steps[] = {
+	"DIRECT", "CHECK", "LOCK", "FIX", "FIXED", "END",
+};
+
+/* place.member_off, src and len advance from part to part. */
+static uint64_t
+read_row(const struct row *row)
+{
+	return row->place.member_off / row->raid->map.row_bytes;
+}
+
+static struct member *
+read_member(const struct row *row)
+{
+	return &row->raid->member[row->place.role];
+}
+
+/* What to try now; never more than a row once something went wrong. */
+static uint64_t
+part_bytes(const struct row *row)
+{
+	uint64_t unit = row->grain == GRAIN_BLOCK ? 4096 :
+	    row->raid->map.row_bytes;
+
+	if (row->grain == GRAIN_PIECE)
+		return row->len;
+	return MIN(row->len, unit - row->place.member_off % unit);
+}
+
+static bool
+part_readable(const struct row *row)
+{
+	uint64_t last = row->place.member_off + row->part - 1;
+
+	return member_has_row(read_member(row),
+	    last / row->raid->map.row_bytes);
+}
+
+static void
+part_iov(struct row *row)
+{
+	row->work.niov = iov_slice(row->work.iov, ROW_IOV_MAX,
+	    row->req->orig->iov, row->req->orig->niov, row->src, row->part);
+}
+
+static enum row_read_step
+read_direct(struct row *row, struct op *op)
+{
+	row->part = part_bytes(row);
+	row->unreadable = false;
+	if (!part_readable(row)) {
+		if (row->grain == GRAIN_PIECE)
+			row->grain = GRAIN_ROW;
+		row->part = part_bytes(row);
+		if (!part_readable(row))
+			return RR_LOCK;
+	}
+	part_iov(row);
+	member_submit(read_member(row), &row->work.io[0], IO_READ,
+	    row->place.member_off, row->part, row->work.iov, row->work.niov,
+	    0, op);
+	return RR_CHECK;
+}
+
+static enum row_read_step
+part_done(struct row *row)
+{
+	row->place.member_off += row->part;
+	row->src += row->part;
+	row->len -= row->part;
+	return row->len > 0 ? RR_DIRECT : RR_END;
+}
+
+/* After a direct read: what now? */
+static enum row_read_step
+after_direct(struct row *row)
+{
+	struct member *m = read_member(row);
+	int result = row->work.io[0].result;
+
+	if (result == 0)
+		return part_done(row);
+	m->read_errors++;
+	if (errno_is_gone(result))
+		member_fail(m, "it does not answer reads");
+	if (row->grain == GRAIN_PIECE) {	/* find out which row it is */
+		row->grain = GRAIN_ROW;
+		return RR_DIRECT;
+	}
+	row->unreadable = true;
+	return RR_LOCK;
+}
+
+/* The parity of this row was never made right: nothing follows from it. */
+static bool
+row_in_doubt(const struct row *row)
+{
+	return (read_row(row) + 1) * row->raid->map.row_bytes >
+	    row->raid->synced;
+}
+
+static void
+read_fix(struct row *row, struct row_fix *fix, struct op *op)
+{
+	uint32_t in = (uint32_t)(row->place.member_off %
+	    row->raid->map.row_bytes);
+
+	assert(row->part <= row->raid->map.row_bytes - in);
+	part_iov(row);
+	row->fix = fix;
+	fix->row = read_row(row);
+	fix->role = row->place.role;
+	fix->at = (struct row_range){ in, in + (uint32_t)row->part };
+	fix->rewrite = row->claim.exclusive &&
+	    member_has_row(read_member(row), fix->row);
+	fix->dst = row->work.iov;
+	fix->ndst = row->work.niov;
+	if (!fix->rewrite)
+		row->raid->degraded_reads++;
+	row_fix_start(fix, op);
+}
+
+static enum row_read_step
+read_fixed(struct row *row)
+{
+	int result = row->fix->result;
+
+	row_fix_put(row->raid, row->fix);
+	row->fix = NULL;
+	row_unlock(row->raid, &row->claim);
+	if (result == 0)
+		return part_done(row);
+	if (row->grain == GRAIN_ROW && row->part > 4096 &&
+	    !row->raid->failed) {	/* save what can be read */
+		row->grain = GRAIN_BLOCK;
+		return RR_DIRECT;
+	}
+	row->result = result;
+	return RR_END;
+}
+
+static void
+row_read_run(struct op *op)
+{
+	struct row *row = op_owner(op, struct row);
+	struct raid *raid = row->raid;
+	struct row_fix *fix;
+
+	switch ((enum row_read_step)op->step) {
+	case RR_DIRECT:
+		op->step = read_direct(row, op);
+		return;
+	case RR_CHECK:
+		op->step = after_direct(row);
+		return;
+	case RR_LOCK:
+		row_lock(raid, &row->claim, read_row(row), row->unreadable,
+		    op);
+		op->step = RR_FIX;
+		return;
+	case RR_FIX:
+		if (raid->failed || row_in_doubt(row)) {
+			row->result = -EIO;
+			row_unlock(raid, &row->claim);
+			op->step = RR_END;
+			return;
+		}
+		if ((fix = row_fix_get(raid, op)) == NULL)
+			return;
+		read_fix(row, fix, op);
+		op->step = RR_FIXED;
+		return;
+	case RR_FIXED:
+		op->step = read_fixed(row);
+		if (raid->gen_durable < raid->gen_failed)
+			raid_record(raid, op);
+		return;
+	case RR_END:
+		if (row->result < 0 && row->req->result == 0)
+			row->req->result = row->result;
+		op_end(op);
+		row_put(row);
+		return;
+	}
+	bug("row_read: bad step");
+}
+
+static const struct op_type row_read_type = {
+	.name = "row_read",
+	.steps = row_read_steps,
+	.nsteps = nitems(row_read_steps),
+	.run = row_read_run,
+};
+
+void
+row_read_start(struct row *row, struct raid_req *req)
+{
+	assert(row->len > 0 && row->len <= row->place.left);
+	row->req = req;
+	row->grain = GRAIN_PIECE;
+	op_start(&row->op, &row_read_type, req->op.sched, &req->op);
+}

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Write what one request has for one row: plan, read what is needed, compute
+ * the parity, store data and parity, record a member that missed it.
+ *
+ * Invariants: the row is ours from plan to record; no write starts before all
+ * reads it depends on have ended well; the request is not told of success
+ * before every member that missed the write is recorded as faulty on all
+ * others.  The new data is used where the caller has it, unless it is cut
+ * into more pieces than ROW_IOV_MAX.
+ */
+#include "raid/raid_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+enum row_write_step { RW_LOCK, RW_PLAN, RW_PREREAD, RW_PARITY, RW_REPAIR,
+	RW_REPAIRED, RW_STORE, RW_RECORD, RW_UNLOCK };
+static const char *const row_write_steps[] = {
+	"LOCK", "PLAN", "PREREAD", "PARITY", "REPAIR", "REPAIRED", "STORE",
+	"RECORD", "UNLOCK",
+};
+
+static bool
+is_zero(const struct row *row)
+{
+	return row->data.iov == NULL;
+}
+
+/* Scatter entries of [off, off + len). */
+static unsigned
+iov_count(const struct iovec *iov, unsigned niov, uint64_t off, uint64_t len)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < niov && len > 0; i++) {
+		uint64_t part;
+
+		if (off >= iov[i].iov_len) {
+			off -= iov[i].iov_len;
+			continue;
+		}
+		part = MIN(iov[i].iov_len - off, len);
+		len -= part;
+		off = 0;
+		n++;
+	}
+	return n;
+}
+
+/* Buffers for the new data itself: none, or one for each chunk touched. */
+static unsigned
+bounce_slots(const struct row *row)
+{
+	const struct row_span *span = &row->span;
+	unsigned n = 0;
+
+	if (is_zero(row) || row->data.niov == 1)
+		return 0;
+	for (unsigned d = span->first; d <= span->last; d++)
+		n += iov_count(row->data.iov, row->data.niov, span->src[d],
+		    span->data[d].hi - span->data[d].lo);
+	/* The parity needs two more. */
+	return n + 2 <= ROW_IOV_MAX ? 0 : span->last - span->first + 1;
+}
+
+static void
+bounce_data(struct row *row)
+{
+	struct row_span *span = &row->span;
+	uint64_t at = 0;
+
+	for (unsigned i = 0; i < row->work.extra; i++) {
+		unsigned d = span->first + i;
+		struct iovec *iov = &row->bounce_iov[i];
+
+		iov->iov_base = row->work.slots[row->work.plan.nslots + i];
+		iov->iov_len = span->data[d].hi - span->data[d].lo;
+		iov_to_buf(row->data.iov, row->data.niov, span->src[d],
+		    iov->iov_base, iov->iov_len);
+		span->src[d] = at;
+		at += iov->iov_len;
+	}
+	row->data.iov = row->bounce_iov;
+	row->data.niov = row->work.extra;
+}
+
+/* The new data where the request has it; again after each replan. */
+static void
+source_data(struct row *row)
+{
+	const struct io *orig = row->req->orig;
+	bool any;
+
+	any = raid_map_span(&row->raid->map, row->span.row, orig->off,
+	    orig->len, &row->span);
+	assert(any);
+	(void)any;
+	row->data = (struct row_data){ NULL, 0 };
+	if (orig->kind == IO_WRITE)
+		row->data = (struct row_data){ orig->iov, orig->niov };
+}
+
+static void
+row_write_plan(struct row *row, struct op *op)
+{
+	struct raid *raid = row->raid;
+	uint64_t row_end = (row->span.row + 1) * raid->map.row_bytes;
+	uint32_t missing = row_missing(raid, row->span.row);
+
+	source_data(row);
+	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
+	    &raid->map, &row->span, missing, row_end > raid->synced);
+	if (row->result == 0)
+		row_reserve(raid, &row->work, bounce_slots(row), op);
+	op->step = row->result == 0 ? RW_PREREAD : RW_UNLOCK;
+}
+
+/*
+ * After the reads.  A member that is gone: plan again without it.  A sector
+ * that cannot be read: repair it first.
+ */
+static enum row_write_step
+check_prereads(struct row *row)
+{
+	const struct row_plan *plan = &row->work.plan;
+	enum row_write_step next = RW_STORE;
+
+	for (unsigned i = 0; i < plan->nreads; i++) {
+		struct member *m = &row->raid->member[plan->read[i].role];
+		int result = row->work.io[i].result;
+
+		if (result == 0)
+			continue;
+		m->read_errors++;
+		if (errno_is_gone(result)) {
+			member_fail(m, "it does not answer reads");
+			next = RW_PLAN;
+		} else if (next == RW_STORE) {
+			row->place.role = plan->read[i].role;
+			row->part = i;
+			next = RW_REPAIR;
+		}
+	}
+	return next;
+}
+
+static void
+start_repair(struct row *row, struct row_fix *fix, struct op *op)
+{
+	row->fix = fix;
+	fix->row = row->span.row;
+	fix->role = row->place.role;
+	fix->at = row->work.plan.read[row->part].at;
+	fix->rewrite = true;
+	row_fix_start(fix, op);
+}
+
+static void
+store_data(struct row *row, unsigned i, unsigned flags, struct op *op)
+{
+	struct row_work *work = &row->work;
+	const struct row_io *io = &work->plan.write[i];
+	struct iovec *iov = &work->iov[work->niov];
+	uint64_t len = io->at.hi - io->at.lo;
+	unsigned n = 1;
+
+	if (io->data < 0) {
+		iov->iov_base = row_slot(&work->plan, work->slots, io->role,
+		    io->at.lo);
+		iov->iov_len = len;
+	} else if (is_zero(row)) {
+		iov->iov_base = row->raid->zeroes;
+		iov->iov_len = len;
+	} else {
+		n = iov_slice(iov, ROW_IOV_MAX - work->niov, row->data.iov,
+		    row->data.niov, row->span.src[io->data], len);
+	}
+	work->niov += n;
+	assert(work->niov <= ROW_IOV_MAX);
+	member_submit(&row->raid->member[io->role], &work->io[i], IO_WRITE,
+	    row->span.row * row->raid->map.row_bytes + io->at.lo, len, iov, n,
+	    flags, op);
+}
+
+static bool
+whole_row(const struct row *row)
+{
+	const struct row_plan *plan = &row->work.plan;
+
+	return plan->nbands == 1 && plan->band[0].first == 0 &&
+	    plan->band[0].last == plan->map->ndata - 1 &&
+	    plan->band[0].at.lo == 0 &&
+	    plan->band[0].at.hi == plan->map->row_bytes;
+}
+
+/* Zeroes over a whole row: the parity of zeroes is zero. */
+static void
+store_zero(struct row *row, unsigned flags, struct op *op)
+{
+	const struct row_plan *plan = &row->work.plan;
+
+	for (unsigned i = 0; i < plan->nwrites; i++)
+		member_submit(&row->raid->member[plan->write[i].role],
+		    &row->work.io[i], IO_ZERO, row->span.row *
+		    row->raid->map.row_bytes, row->raid->map.row_bytes, NULL,
+		    0, flags, op);
+}
+
+static void
+row_store(struct row *row, struct op *op)
+{
+	struct raid *raid = row->raid;
+	struct row_work *work = &row->work;
+	unsigned flags = row->req->orig->flags;
+
+	row_apply_new(&work->plan, work->slots, &row->span, &row->data);
+	raid->full_writes += work->plan.method == ROW_FULL;
+	raid->rmw_writes += work->plan.method == ROW_RMW;
+	raid->rcw_writes += work->plan.method == ROW_RCW;
+	work->niov = 0;
+	if (is_zero(row) && whole_row(row)) {
+		store_zero(row, flags & (IO_FUA | IO_UNMAP), op);
+		return;
+	}
+	for (unsigned i = 0; i < work->plan.nwrites; i++)
+		store_data(row, i, flags & IO_FUA, op);
+}
+
+static void
+note_write_failures(struct row *row)
+{
+	const struct row_plan *plan = &row->work.plan;
+
+	for (unsigned i = 0; i < plan->nwrites; i++) {
+		struct member *m = &row->raid->member[plan->write[i].role];
+
+		if (row->work.io[i].result == 0)
+			continue;
+		m->write_errors++;
+		member_fail(m, "a write failed");
+	}
+}
+
+static void
+row_write_end(struct row *row)
+{
+	struct op *op = &row->op;
+
+	if (row->raid->failed)
+		row->result = -EIO;
+	if (row->result < 0 && row->req->result == 0)
+		row->req->result = row->result;
+	row_release(&row->work);
+	row_unlock(row->raid, &row->claim);
+	op_end(op);
+	row_put(row);
+}
+
+static void
+row_write_run(struct op *op)
+{
+	struct row *row = op_owner(op, struct row);
+	struct raid *raid = row->raid;
+	struct row_fix *fix;
+
+	switch ((enum row_write_step)op->step) {
+	case RW_LOCK:
+		row_lock(raid, &row->claim, row->span.row, true, op);
+		op->step = RW_PLAN;
+		return;
+	case RW_PLAN:		/* entered again when a member fails */
+		row_write_plan(row, op);
+		return;
+	case RW_PREREAD:
+		row_place(&row->work);
+		if (row->work.extra > 0)
+			bounce_data(row);
+		raid->prereads += row->work.plan.nreads;
+		row_read_slots(raid, &row->work, op);
+		op->step = RW_PARITY;
+		return;
+	case RW_PARITY:
+		op->step = check_prereads(row);
+		if (op->step == RW_STORE)
+			row_apply_partial(&row->work.plan, row->work.slots);
+		else
+			row_release(&row->work);
+		return;
+	case RW_REPAIR:
+		if ((fix = row_fix_get(raid, op)) == NULL)
+			return;
+		start_repair(row, fix, op);
+		op->step = RW_REPAIRED;
+		return;
+	case RW_REPAIRED:
+		row->result = row->fix->result;
+		row_fix_put(raid, row->fix);
+		row->fix = NULL;
+		op->step = row->result == 0 ? RW_PLAN : RW_RECORD;
+		row->work.plan.nwrites = 0;
+		return;
+	case RW_STORE:
+		row_store(row, op);
+		op->step = RW_RECORD;
+		return;
+	case RW_RECORD:
+		note_write_failures(row);
+		if (raid->gen_durable < raid->gen_failed)
+			raid_record(raid, op);
+		op->step = RW_UNLOCK;
+		return;
+	case RW_UNLOCK:
+		row_write_end(row);
+		return;
+	}
+	bug("row_write: bad step");
+}
+
+static void
+row_write_describe(const struct op *op, char *text, size_t size)
+{
+	const struct row *row = container_of((struct op *)(uintptr_t)op,
+	    struct row, op);
+
+	snprintf(text, size, "row %llu", (unsigned long long)row->span.row);
+}
+
+static const struct op_type row_write_type = {
+	.name = "row_write",
+	.steps = row_write_steps,
+	.nsteps = nitems(row_write_steps),
+	.run = row_write_run,
+	.describe = row_write_describe,
+};
+
+void
+row_write_start(struct row *row, struct raid_req *req)
+{
+	assert(row->claim.lock == NULL);
+	row->req = req;
+	op_start(&row->op, &row_write_type, req->op.sched, &req->op);
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Superblock updates and the clean/dirty life cycle.
+ *
+ * One update is in flight at a time and finishes on all members before the
+ * next begins, so no member is ever two events behind.  Changes are counted
+ * in raid->gen; a round records all changes made before it was encoded.
+ *
+ * Invariants: dirty_on_disk is true only while every live member says dirty;
+ * clean is written only when no write is in flight and the members have been
+ * flushed; once the array has failed no superblock is touched.  Before a
+ * failure is recorded the other members are asked whether they are still
+ * there: if a controller takes several members away at once, nothing is
+ * written and all can come back.
+ */
+#include "raid/raid_priv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#define LOG_AREA LOG_RAID
+
+static struct member *
+member_at(struct raid *raid, unsigned i)
+{
+	return i < raid->map.n ? &raid->member[i] :
+	    &raid->spare[i - raid->map.n];
+}
+
+static unsigned
+nmembers(const struct raid *raid)
+{
+	assert(raid->map.n + raid->nspares <= 2 * RAID_MEMBERS_MAX);
+	return raid->map.n + raid->nspares;
+}
+
+/* Everybody's role, by dev_number; who is not here is faulty. */
+static void
+encode_roles(struct raid *raid, struct sb1 *sb)
+{
+	for (unsigned d = 0; d < sb->max_dev; d++)
+		if (sb1_role_active(sb->roles[d]))
+			sb->roles[d] = SB1_ROLE_FAULTY;
+	for (unsigned i = 0; i < nmembers(raid); i++) {
+		const struct member *m = member_at(raid, i);
+		uint16_t role = (uint16_t)m->role;
+
+		if (m->blk == NULL || m->sb.dev_number >= sb->max_dev)
+			continue;
+		if (!member_live(m))
+			role = SB1_ROLE_FAULTY;
+		else if (m->role == ROLE_NONE)
+			role = SB1_ROLE_SPARE;
+		sb->roles[m->sb.dev_number] = role;
+	}
+}
+
+void
+member_encode(struct member *m, bool dirty)
+{
+	struct raid *raid = m->raid;
+	struct sb1 *sb = &m->sb;
+	uint32_t tag;
+
+	loop_random(raid->loop, &tag, sizeof(tag));
+	sb->events = raid->events;
+	/* Linux writes whole seconds: our tag there tells who was last. */
+	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |
+	    (uint64_t)(1 + tag % 999999) << 40;
+	sb->cnt_corrected_read = (uint32_t)m->corrected_errors;
+	sb->feature_map &= ~SB1_RECOVERY;
+	sb->recovery_offset = 0;
+	if (m->state == RAID_MEMBER_REBUILDING) {
+		sb->feature_map |= SB1_RECOVERY;
+		sb->recovery_offset = m->recovered / SECTOR;
+	}
+	sb->resync_offset = SB1_CLEAN;
+	if (dirty)
+		sb->resync_offset = 0;
+	else if (raid->checkpoint < raid->map.member_size)
+		sb->resync_offset = raid->checkpoint / SECTOR;
+	encode_roles(raid, sb);
+	sb1_encode(sb, m->sb_buf);
+}
+
+static void
+submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
+    struct op *op)
+{
+	size_t len = sb1_write_bytes(&m->sb, m->blk->geo.logical_block);
+
+	(void)raid;
+	m->sb_iov.iov_base = m->sb_buf;
+	m->sb_iov.iov_len = len;
+	io_init(&m->sb_io, kind, SB1_OFFSET, len, &m->sb_iov, 1,
+	    kind == IO_WRITE ? IO_FUA : 0);
+	blk_submit(m->blk, &m->sb_io, op);
+}
+
+/* --- one update --- */
+
+enum sb_step { SB_PROBE, SB_ENCODE, SB_CHECK };
+static const char *const sb_steps[] = { "PROBE", "ENCODE", "CHECK" };
+
+static void
+submit_all(struct raid *raid, enum io_kind kind, struct op *op)
+{
+	for (unsigned i = 0; i < nmembers(raid); i++) {
+		struct member *m = member_at(raid, i);
+
+		m->sb_io.result = 0;
+		if (member_live(m))
+			submit_sb(raid, m, kind, op);
+	}
+}
+
+/* `probe`: only a device that is gone counts. */
+static void
+note_sb_failures(struct raid *raid, bool probe)
+{
+	for (unsigned i = 0; i < nmembers(raid); i++) {
+		struct member *m = member_at(raid, i);
+
+		if (!member_live(m) || m->sb_io.result == 0)
+			continue;
+		if (probe && !errno_is_gone(m->sb_io.result))
+			continue;
+		m->write_errors += !probe;
+		member_fail(m, probe ? "it does not answer" :
+		    "its superblock could not be written");
+	}
+}
+
+static void
+sb_encode(struct raid *raid, struct sb_update *u, struct op *op)
+{
+	u->gen = raid->gen;
+	u->dirty = raid->want_dirty;
+	if (!u->dirty)
+		raid->dirty_on_disk = false;
+	raid->events++;
+	for (unsigned i = 0; i < nmembers(raid); i++)
+		if (member_live(member_at(raid, i)))
+			member_encode(member_at(raid, i), u->dirty);
+	submit_all(raid, IO_WRITE, op);
+}
+
+static void
+sb_end(struct raid *raid, struct op *op)
+{
+	raid->sb_running = false;
+	op_wake_all(&raid->sb_waiting);
+	op_end(op);
+}
+
+static void
+sb_update_run(struct op *op)
+{
+	struct sb_update *u = op_owner(op, struct sb_update);
+	struct raid *raid = container_of(u, struct raid, sb_update);
+
+	switch ((enum sb_step)op->step) {
+	case SB_PROBE:
+		if (raid->gen_durable >= raid->gen || raid->failed) {
+			sb_end(raid, op);
+			return;
+		}
+		u->probe = raid->gen_failed > raid->gen_durable;
+		if (u->probe)
+			submit_all(raid, IO_READ, op);
+		op->step = SB_ENCODE;
+		return;
+	case SB_ENCODE:
+		if (u->probe)
+			note_sb_failures(raid, true);
+		u->gen = 0;
+		if (!raid->failed)
+			sb_encode(raid, u, op);
+		op->step = SB_CHECK;
+		return;
+	case SB_CHECK:
+		if (u->gen != 0)
+			note_sb_failures(raid, false);
+		op->step = SB_PROBE;
+		if (raid->failed || raid->gen_failed > u->gen)
+			return;		/* another round says so */
+		raid->gen_durable = u->gen;
+		/* A cleaner may have decided otherwise meanwhile. */
+		raid->dirty_on_disk = u->dirty && raid->want_dirty;
+		return;
+	}
+	bug("sb_update: bad step");
+}
+
+static const struct op_type sb_update_type = {
+	.name = "sb_update",
+	.steps = sb_steps,
+	.nsteps = nitems(sb_steps),
+	.run = sb_update_run,
+};
+
+/* Waiters go on when all is recorded, so nobody is woken by an older round. */
+void
+raid_record(struct raid *raid, struct op *op)
+{
+	if (raid->failed || raid->gen_durable >= raid->gen)
+		return;
+	op_wait(&raid->sb_waiting, op);
+	if (raid->sb_running)
+		return;
+	raid->sb_running = true;
+	op_start(&raid->sb_update.op, &sb_update_type, op->sched, NULL);
+}
+
+/* --- clean and dirty --- */
+
+void
+raid_need_dirty(struct raid *raid, struct op *op)
+{
+	assert(raid->writers > 0);
+	if (raid->dirty_on_disk)
+		return;
+	if (!raid->want_dirty) {
+		raid->want_dirty = true;
+		raid_changed(raid);
+	}
+	raid_record(raid, op);
+}
+
+enum clean_step { CL_FLUSH, CL_DECIDE, CL_END };
+static const char *const clean_steps[] = { "FLUSH", "DECIDE", "END" };
+
+static bool
+may_clean(const struct raid *raid)
+{
+	return raid->writers == 0 && !raid->failed &&
+	    (raid->dirty_on_disk || raid->checkpoint < raid->synced);
+}
+
+static void
+clean_flush(struct raid *raid, struct op *op)
+{
+	raid->clean_op.synced = raid->synced;
+	for (unsigned r = 0; r < raid->map.n; r++)
+		member_submit(&raid->member[r], &raid->clean_op.io[r],
+		    IO_FLUSH, 0, 0, NULL, 0, 0, op);
+}
+
+static void
+clean_decide(struct raid *raid, struct op *op)
+{
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->clean_op.io[r].result != 0)
+			member_fail(&raid->member[r], "a flush failed");
+	if (!may_clean(raid))
+		return;
+	raid->checkpoint = raid->clean_op.synced;
+	raid->want_dirty = raid->dirty_on_disk = false;
+	raid_changed(raid);
+	raid_record(raid, op);
+}
+
+static void
+clean_op_run(struct op *op)
+{
+	struct clean_op *clean = op_owner(op, struct clean_op);
+	struct raid *raid = container_of(clean, struct raid, clean_op);
+
+	switch ((enum clean_step)op->step) {
+	case CL_FLUSH:
+		op->step = may_clean(raid) ? CL_DECIDE : CL_END;
+		if (op->step == CL_DECIDE)
+			clean_flush(raid, op);
+		return;
+	case CL_DECIDE:
+		clean_decide(raid, op);
+		op->step = CL_END;
+		return;
+	case CL_END:
+		raid->cleaning = false;
+		op_end(op);
+		op_wake_all(&raid->idle_waiting);
+		return;
+	}
+	bug("raid_clean: bad step");
+}
+
+static const struct op_type clean_op_type = {
+	.name = "raid_clean",
+	.steps = clean_steps,
+	.nsteps = nitems(clean_steps),
+	.run = clean_op_run,
+};
+
+void
+raid_clean_start(struct raid *raid, struct op *parent)
+{
+	assert(!raid->cleaning);
+	raid->cleaning = true;
+	op_start(&raid->clean_op.op, &clean_op_type, loop_sched(raid->loop),
+	    parent);
+}
+
+static void
+safe_timeout(void *arg)
+{
+	struct raid *raid = arg;
+
+	if (!raid->cleaning && !raid->stopping)
+		raid_clean_start(raid, NULL);
+}
+
+void
+raid_arm_clean(struct raid *raid)
+{
+	if (raid->writers == 0 && !raid->stopping)
+		timer_start(raid->loop, &raid->safe_timer, SAFE_MODE_MS,
+		    safe_timeout, raid);
+}
+
+void
+raid_writer_end(struct raid *raid)
+{
+	assert(raid->writers > 0);
+	raid->writers--;
+	raid_arm_clean(raid);
+}
