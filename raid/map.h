@@ -76,7 +76,7 @@ struct row_span {
 	uint64_t row;
 	unsigned first, last;		/* data indexes, inclusive */
 	struct row_range data[RAID_MEMBERS_MAX];
-	uint64_t src[RAID_MEMBERS_MAX];	/* where data[i].lo lies in the request */
+	uint64_t src[RAID_MEMBERS_MAX];	/* of data[i].lo, in the request */
 };
 /* false if the row holds nothing of it. */
 bool raid_map_span(const struct raid_map *map, uint64_t row, uint64_t off,

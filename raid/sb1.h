@@ -79,7 +79,7 @@ struct sb1 {
 	uint64_t resync_offset;
 	uint32_t csum;			/* as decoded; set by encode */
 	uint32_t max_dev;
-	uint32_t logical_block_size;	/* kept on arrays that have it, else 0 */
+	uint32_t logical_block_size;	/* kept if it was there, else 0 */
 	uint16_t roles[SB1_ROLES_MAX];
 };
 
