@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # run.sh NAME SCRIPT...: run test scripts one after the other and add up the
 # "N passed, N failed, N skipped" that each prints last.  A script that exits
-# with 77 could not run at all: said loudly, counted as skipped.
+# with 77 could not run at all: said loudly, counted as skipped.  What scripts
+# print is indented, so that only our own total counts further up.
 name=$1
 shift
 passed=0 failed=0 skipped=0
@@ -14,13 +15,13 @@ for script; do
 	{
 		"$script" 2>&1
 		echo "status $?"
-	} | tee "$out" | grep -v '^status [0-9]*$'
+	} | tee "$out" | sed -e '/^status [0-9]*$/d' -e 's/^/  /'
 	status=$(sed -n '$s/^status //p' "$out")
 	counts=$(sed -n 's/.*: \([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p' \
 	    "$out" | tail -1)
 	if [ "$status" = 77 ]; then
 		skipped=$((skipped + 1))
-		echo "** SKIPPED AS A WHOLE: ${script##*/}"
+		echo "SKIP ${script##*/} as a whole"
 		continue
 	fi
 	# A script that broke before its summary is one failure.
