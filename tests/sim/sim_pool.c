@@ -456,23 +456,31 @@ start_loads(struct world *w)
 		v->loaded = true;
 		load_start(w->load[w->loads++],
 		    volume_blk(pool_volume_by_name(w->pool, v->name)),
-		    v->model, 0, rng_range(w->rng, 1, 100));
+		    v->model, 0, rng_range(w->rng, 1, 80));
 	}
 }
 
-/* Load and changes until all is done (true) or the events are used up. */
+/*
+ * Load and changes until all is done (true) or the process is to be killed.
+ * Half of the lives end among the changes, where few events are.
+ */
 static bool
-live(struct world *w, uint64_t events)
+live(struct world *w)
 {
-	uint64_t slice = events / (LOADS + 1) + 1;
+	bool quiet = rng_one_in(w->rng, 2);
+	uint64_t events = rng_range(w->rng, 1, quiet ? 60 : 400);
 
 	w->budget = (unsigned)rng_range(w->rng, 0, 12);
 	start_loads(w);
+	for (unsigned i = 0; quiet && i < w->loads; i++)
+		sim_run_op(w->sim, &w->load[i]->op, SIM_FOREVER);
+	for (unsigned i = 0; quiet && i < VOLUMES; i++)
+		w->volume[i].loaded = false;
 	op_start(&w->op, &changer_type, loop_sched(w->loop), NULL);
-	if (!sim_run_op(w->sim, &w->op, slice))
+	if (!sim_run_op(w->sim, &w->op, events))
 		return false;
 	for (unsigned i = 0; i < w->loads; i++)
-		if (!sim_run_op(w->sim, &w->load[i]->op, slice))
+		if (!sim_run_op(w->sim, &w->load[i]->op, events))
 			return false;
 	return true;
 }
@@ -493,7 +501,7 @@ static void
 play_pool(struct sim *sim, struct rng *rng)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	uint64_t lives = rng_range(rng, 1, 5);
+	uint64_t lives = rng_range(rng, 1, 8);
 
 	if (w == NULL)
 		sim_fail(sim, "no memory");
@@ -506,7 +514,7 @@ play_pool(struct sim *sim, struct rng *rng)
 	sim_shutdown(sim);
 	for (uint64_t i = 0; i < lives; i++) {
 		open_pool(w, sim_boot(sim));
-		if (live(w, rng_range(rng, 1, 1500))) {
+		if (live(w) && rng_one_in(rng, 4)) {
 			close_pool(w);
 			for (unsigned k = 0; k < VOLUMES; k++)
 				if (w->volume[k].exists)
