@@ -13,6 +13,9 @@
  *   acknowledged last and at most one newer that nobody acknowledged.  After a
  *   break it must hold one of these two, whole.
  * - A sector once read back has that value from then on.
+ *
+ * -l is for a crash together with a lost disk, where md's format protects what
+ * was acknowledged and not what was under way to that disk.
  */
 #include <assert.h>
 #include <errno.h>
@@ -33,7 +36,6 @@
 #define DEPTH_MAX 64u
 #define WRITE_MAX 128u			/* sectors */
 #define READ_SECTORS 512u
-#define CONNECT_PATIENCE_MS 20000u
 
 struct verifier;
 
@@ -46,7 +48,7 @@ struct write {
 };
 
 struct sector {
-	uint64_t acked;			/* last acknowledged, 0 = unknown */
+	uint64_t acked;			/* last acknowledged, 0 = anything */
 	uint64_t maybe;			/* newer, unanswered; 0 = none */
 	bool busy;			/* part of a write in flight */
 };
@@ -56,6 +58,8 @@ struct verifier {
 	struct iscsi_url *url;
 	const char *initiator, *address;
 	bool lost, failed;
+	bool lenient;		/* unanswered writes may leave anything */
+	uint64_t patience_ms;	/* how long the target may be away */
 	unsigned depth, in_flight;
 	uint32_t sectors;
 	uint64_t seq, rng;
@@ -174,7 +178,7 @@ connect_patiently(struct verifier *v)
 	uint64_t begin = now_ms();
 
 	while (!connect_once(v)) {
-		if (now_ms() - begin > CONNECT_PATIENCE_MS)
+		if (now_ms() - begin > v->patience_ms)
 			return -1;
 		nanosleep(&pause, NULL);
 	}
@@ -325,7 +329,13 @@ sector_right(struct verifier *v, uint32_t lba, const uint8_t *data)
 	struct sector *sector = &v->sector[lba];
 	uint64_t seq = pattern_seq(data, lba);
 
-	if (seq != 0 && (seq == sector->acked || seq == sector->maybe)) {
+	if (v->lenient && sector->maybe != 0) {
+		sector->acked = seq;	/* 0: whatever, until written again */
+		sector->maybe = 0;
+		return true;
+	}
+	if (sector->acked == 0 ||
+	    (seq != 0 && (seq == sector->acked || seq == sector->maybe))) {
 		sector->acked = seq;
 		sector->maybe = 0;
 		return true;
@@ -431,9 +441,11 @@ recover(struct verifier *v)
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: wverify [-d depth] [-m MiB] [-t seconds] "
-	    "[-i initiator] [-s seed] URL\n"
-	    "Writes and verifies until SIGTERM or for so many seconds.\n");
+	fprintf(stderr, "usage: wverify [-l] [-d depth] [-i initiator] "
+	    "[-m MiB] [-p patience in seconds]\n"
+	    "               [-s seed] [-t seconds] URL\n"
+	    "Writes and verifies until SIGTERM or for so many seconds.\n"
+	    "-l: a sector whose write nobody acknowledged may hold anything\n");
 	return 2;
 }
 
@@ -469,11 +481,12 @@ int
 main(int argc, char **argv)
 {
 	static struct verifier v = { .depth = 16, .sectors = 32 * 2048,
-	    .initiator = "iqn.2026-01.test.dozo:wverify", .rng = 1 };
+	    .initiator = "iqn.2026-01.test.dozo:wverify", .rng = 1,
+	    .patience_ms = 20000 };
 	unsigned long seconds = 3600;
 	int c, status;
 
-	while ((c = getopt(argc, argv, "d:i:m:s:t:")) != -1)
+	while ((c = getopt(argc, argv, "d:i:lm:p:s:t:")) != -1)
 		switch (c) {
 		case 'd':
 			v.depth = (unsigned)strtoul(optarg, NULL, 10);
@@ -481,8 +494,14 @@ main(int argc, char **argv)
 		case 'i':
 			v.initiator = optarg;
 			break;
+		case 'l':
+			v.lenient = true;
+			break;
 		case 'm':
 			v.sectors = (uint32_t)strtoul(optarg, NULL, 10) * 2048;
+			break;
+		case 'p':
+			v.patience_ms = strtoul(optarg, NULL, 10) * 1000;
 			break;
 		case 's':
 			v.rng = strtoul(optarg, NULL, 10);
