@@ -42,6 +42,8 @@ void target_server_stop_start(struct target_server_stop *stop,
 /* --- portals --- */
 int target_portal_add(struct target_server *server,
     const struct sock_addr *addr, uint16_t tag, struct err *err);
+/* The port the oldest portal listens on (port 0 was resolved), 0 = none. */
+uint16_t target_portal_port(const struct target_server *server);
 int target_portal_remove(struct target_server *server,
     const struct sock_addr *addr, struct err *err);
 
