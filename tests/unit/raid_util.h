@@ -14,9 +14,16 @@
 #define BATCH 32
 #define REQ_MAX (512u * 1024)
 
+/* Passes everything on but survives the array's closing it. */
+struct keep {
+	struct blk blk;
+	struct blk *lower;
+};
+
 struct world {
 	struct loop *loop;
 	struct raid *raid;
+	struct keep keep[RAID_MEMBERS_MAX];
 	struct blk *fault[RAID_MEMBERS_MAX], *ram[RAID_MEMBERS_MAX];
 	unsigned n;
 	uint64_t size;
@@ -25,6 +32,22 @@ struct world {
 	struct one_io io[BATCH];
 	uint8_t *buf[BATCH];
 	unsigned told;
+};
+
+static void
+keep_submit(struct blk *blk, struct io *io)
+{
+	blk_forward(container_of(blk, struct keep, blk)->lower, io);
+}
+
+static void
+keep_close(struct blk *blk)
+{
+	(void)blk;
+}
+
+static const struct blk_ops keep_ops = {
+	.type = "keep", .submit = keep_submit, .close = keep_close,
 };
 
 static inline uint64_t
@@ -57,7 +80,10 @@ world_disks(struct world *w, unsigned n, uint64_t bytes, uint32_t block)
 		assert_non_null(w->ram[i]);
 		w->fault[i] = blk_fault_new(w->ram[i]);
 		assert_non_null(w->fault[i]);
-		snprintf(w->fault[i]->name, sizeof(w->fault[i]->name),
+		w->keep[i].lower = w->fault[i];
+		w->keep[i].blk = (struct blk){ .ops = &keep_ops,
+			.loop = w->loop, .geo = w->fault[i]->geo };
+		snprintf(w->keep[i].blk.name, sizeof(w->keep[i].blk.name),
 		    "disk%u", i);
 	}
 	for (unsigned i = 0; i < BATCH; i++) {
@@ -76,7 +102,7 @@ world_create_policy(struct world *w, enum raid_layout layout, uint32_t chunk,
 		.policy = policy, .members = w->n, .chunk_bytes = chunk };
 	strcpy(create.spec.name, "test:array");
 	for (unsigned i = 0; i < w->n; i++)
-		create.members[i] = w->fault[i];
+		create.members[i] = &w->keep[i].blk;
 	raid_create_start(&create, NULL);
 	loop_run_op(w->loop, &create.op);
 	if (create.raid == NULL)
@@ -107,19 +133,51 @@ world_start(struct world *w, unsigned n, enum raid_layout layout,
 }
 
 static inline int
-world_stop(struct world *w)
+array_stop(struct world *w)
 {
 	struct raid_stop stop = { .raid = w->raid };
 
 	raid_stop_start(&stop, NULL);
 	loop_run_op(w->loop, &stop.op);
 	w->raid = NULL;
+	return stop.err.code;
+}
+
+static inline void
+world_free(struct world *w)
+{
 	for (unsigned i = 0; i < BATCH; i++)
 		free(w->buf[i]);
+	for (unsigned i = 0; i < w->n; i++)
+		blk_close(w->fault[i]);
 	free(w->model);
 	free(w->seen);
 	loop_free(w->loop);
-	return stop.err.code;
+}
+
+static inline int
+world_stop(struct world *w)
+{
+	int code = array_stop(w);
+
+	world_free(w);
+	return code;
+}
+
+/* All members of the world that are not in the mask `without`. */
+static inline void
+assemble_without(struct world *w, struct raid_assemble *a, uint32_t without,
+    bool degraded)
+{
+	memset(a, 0, sizeof(*a));
+	a->loop = w->loop;
+	a->allow_degraded = degraded;
+	for (unsigned i = 0; i < w->n; i++)
+		if ((without >> i & 1) == 0)
+			a->blks[a->nblks++] = &w->keep[i].blk;
+	raid_assemble_start(a, NULL);
+	loop_run_op(w->loop, &a->op);
+	w->raid = a->raid;
 }
 
 struct nap {
