@@ -176,8 +176,7 @@ draw_request(struct load_worker *w)
 	else if (dice < 97)
 		start_change(w, IO_ZERO, MODEL_ZERO, unmap);
 	else
-		start_change(w, IO_DISCARD, w->load->blk->geo.discard_zeroes ?
-		    MODEL_ZERO : MODEL_UNDEFINED, 0);
+		start_change(w, IO_DISCARD, MODEL_ZERO, 0);
 	sim_trace(w->load->sim, "load: %s%s %llu+%llu #%u",
 	    io_kind_name(w->io.kind), w->io.flags & IO_FUA ? "/fua" : "",
 	    (unsigned long long)w->off, (unsigned long long)w->len, w->write);
@@ -207,9 +206,9 @@ check_result(struct load_worker *w)
 		    w->len / MODEL_SECTOR, ok ? w->buf : NULL);
 	else if (io->kind == IO_FLUSH && ok)
 		model_flush_end(load->model, w->token);
-	else if (io->kind != IO_FLUSH)
-		model_write_end(load->model, w->write, ok,
-		    (io->flags & IO_FUA) != 0);
+	else if (io->kind != IO_FLUSH)	/* a discard may do nothing */
+		model_write_end(load->model, w->write,
+		    ok && io->kind != IO_DISCARD, (io->flags & IO_FUA) != 0);
 }
 
 enum worker_step { LW_START, LW_CHECK };

@@ -15,6 +15,8 @@
  *  any one member      gone, with or without its cache;    A B C, array serves
  *                      write or flush errors               on, G
  *  the same member     back again, stale                   never used
+ *  a member            gone while a resync runs            error or right data
+ *                                                          where not synced
  *  a second member     gone                                errors, never wrong
  *                                                          data, no acks lost
  *  any member          latent sector errors, one member    A, no error seen
@@ -462,6 +464,35 @@ sim_run_op(struct sim *sim, const struct op *op, uint64_t events)
 			events -= n;
 	}
 	return op->ended;
+}
+
+struct nap {
+	struct op op;
+	struct timer timer;
+	struct loop *loop;
+	uint64_t ms;
+};
+
+static void
+nap_run(struct op *op)
+{
+	struct nap *nap = op_owner(op, struct nap);
+
+	if (op->step++ == 0)
+		op_sleep(nap->loop, &nap->timer, nap->ms, op);
+	else
+		op_end(op);
+}
+
+static const struct op_type nap_type = { .name = "sim_nap", .run = nap_run };
+
+void
+sim_sleep(struct sim *sim, uint64_t ms)
+{
+	struct nap nap = { .loop = sim->loop, .ms = ms };
+
+	op_start(&nap.op, &nap_type, &sim->loop->sched, NULL);
+	sim_run_op(sim, &nap.op, SIM_FOREVER);
 }
 
 /* --- core/loop.h --- */

@@ -243,8 +243,6 @@ matches(const struct model *model, unsigned v, uint64_t lba,
 	switch (model->write[v].kind) {
 	case MODEL_ZERO:
 		return is_zero(data);
-	case MODEL_UNDEFINED:
-		return true;
 	case MODEL_DATA:
 		fill_sector(v, lba, want);
 		return memcmp(data, want, sizeof(want)) == 0;
@@ -316,8 +314,7 @@ check_sector(struct model *model, uint64_t lba, uint64_t start,
 		if (!visible(model, s, v, start) ||
 		    !matches(model, v, lba, data))
 			continue;
-		if (s->n > 1 && model->write[v].kind != MODEL_UNDEFINED &&
-		    all_settled(model, s)) {
+		if (s->n > 1 && all_settled(model, s)) {
 			s->version[0] = (uint16_t)v;	/* now we know */
 			s->n = 1;
 		}

@@ -24,7 +24,7 @@ void model_free(struct model *model);
 void model_grow(struct model *model, uint64_t sectors);
 uint64_t model_sectors(const struct model *model);
 
-enum model_kind { MODEL_DATA, MODEL_ZERO, MODEL_UNDEFINED };
+enum model_kind { MODEL_DATA, MODEL_ZERO };
 
 /*
  * A write starts.  Returns its number, or 0 if a sector has too many versions

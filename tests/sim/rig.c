@@ -1,18 +1,38 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Rigs: a disk or an array, opened in every life of the process. */
+/*
+ * Rigs: a disk or an array, opened in every life of the process.
+ *
+ * Invariant checked at each start of an array: a member is left out only if
+ * something was done to it, and the start is refused only if there is such a
+ * member and the array did not stop in order since.
+ */
 #include "tests/sim/rig.h"
 
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/wire.h"
+
+#define MEMBERS_MAX 6u
+#define SB_OFF 4096u
+#define SB_CLEAN UINT64_MAX
 
 struct rig {
 	struct sim *sim;
 	struct rng *rng;
 	struct blk *blk;
-	struct sim_disk *disk;
+	unsigned n;			/* disks; 1 = no array */
+	struct sim_disk *disk[MEMBERS_MAX];
+	struct raid_spec spec;
+	struct raid *raid;
+	bool created, crashed, doubt;
+	unsigned suspects, withheld;	/* masks */
 };
 
-struct rig *
-rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size)
+static struct rig *
+rig_new(struct sim *sim, struct rng *rng)
 {
 	struct rig *rig = calloc(1, sizeof(*rig));
 
@@ -20,8 +40,47 @@ rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size)
 		sim_fail(sim, "no memory");
 	rig->sim = sim;
 	rig->rng = rng;
-	rig->disk = sim_disk_new(sim, "disk", size,
+	return rig;
+}
+
+struct rig *
+rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size)
+{
+	struct rig *rig = rig_new(sim, rng);
+
+	rig->n = 1;
+	rig->disk[0] = sim_disk_new(sim, "disk", size,
 	    rng_one_in(rng, 3) ? 4096 : 512);
+	return rig;
+}
+
+struct rig *
+rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
+{
+	static const uint32_t chunks_kib[] = { 4, 8, 16, 64, 64, 128 };
+	struct rig *rig = rig_new(sim, rng);
+	uint32_t block = rng_one_in(rng, 4) ? 4096 : 512;
+	char name[8];
+
+	rig->n = (unsigned)rng_range(rng, 3, MEMBERS_MAX);
+	for (unsigned i = 0; i < rig->n; i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		rig->disk[i] = sim_disk_new(sim, name, 2 * MIB +
+		    round_up(size / (rig->n - 1), MIB) +
+		    4096 * rng_below(rng, 32), block);
+	}
+	rig->spec = (struct raid_spec){
+		.name = "sim",
+		.level = 5,
+		.layout = rng_one_in(rng, 2) ? RAID_LEFT_SYMMETRIC :
+		    (enum raid_layout)rng_below(rng, 6),
+		.policy = RAID_POLICY_RESYNC,
+		.members = rig->n,
+		.chunk_bytes = 1024 *
+		    chunks_kib[rng_below(rng, nitems(chunks_kib))],
+	};
+	sim_trace(sim, "array of %u, chunk %u, layout %d", rig->n,
+	    rig->spec.chunk_bytes, (int)rig->spec.layout);
 	return rig;
 }
 
@@ -31,20 +90,227 @@ rig_free(struct rig *rig)
 	free(rig);
 }
 
+static struct blk *
+open_disk(struct rig *rig, struct loop *loop, unsigned i)
+{
+	struct err err = { 0 };
+	struct blk *blk;
+
+	if (blk_file_open(loop, sim_disk_name(rig->disk[i]), false, &blk,
+	    &err) != 0)
+		sim_fail(rig->sim, "%s", err.text);
+	return blk;
+}
+
+static void
+create(struct rig *rig, struct loop *loop)
+{
+	struct raid_create *create = calloc(1, sizeof(*create));
+
+	if (create == NULL)
+		sim_fail(rig->sim, "no memory");
+	create->loop = loop;
+	create->spec = rig->spec;
+	for (unsigned i = 0; i < rig->n; i++)
+		create->members[i] = open_disk(rig, loop, i);
+	raid_create_start(create, NULL);
+	sim_run_op(rig->sim, &create->op, SIM_FOREVER);
+	if (create->err.code != 0)
+		sim_fail(rig->sim, "create: %s", create->err.text);
+	rig->raid = create->raid;
+	rig->created = true;
+	free(create);
+}
+
+static unsigned
+disk_of(const struct rig *rig, const struct blk *blk)
+{
+	for (unsigned i = 0; i < rig->n; i++)
+		if (strcmp(blk->name, sim_disk_name(rig->disk[i])) == 0)
+			return i;
+	sim_fail(rig->sim, "%s is no disk of ours", blk->name);
+}
+
+static void
+check_rejected(struct rig *rig, const struct raid_assemble *assemble)
+{
+	for (unsigned i = 0; i < assemble->nrejected; i++) {
+		struct blk *blk = assemble->rejected[i].blk;
+		unsigned d = disk_of(rig, blk);
+
+		sim_trace(rig->sim, "%s is rejected: %s", blk->name,
+		    assemble->rejected[i].why.text);
+		sim_check(rig->sim, (rig->suspects & 1u << d) != 0,
+		    "%s is rejected without reason: %s", blk->name,
+		    assemble->rejected[i].why.text);
+		if (assemble->raid != NULL)
+			blk_close(blk);
+	}
+}
+
+static bool
+assemble(struct rig *rig, struct loop *loop)
+{
+	struct raid_assemble *as = calloc(1, sizeof(*as));
+	bool ok;
+
+	if (as == NULL)
+		sim_fail(rig->sim, "no memory");
+	as->loop = loop;
+	as->allow_degraded = true;
+	for (unsigned i = 0; i < rig->n; i++)
+		if (!sim_disk_gone(rig->disk[i]) &&
+		    (rig->withheld & 1u << i) == 0)
+			as->blks[as->nblks++] = open_disk(rig, loop, i);
+	raid_assemble_start(as, NULL);
+	sim_run_op(rig->sim, &as->op, SIM_FOREVER);
+	check_rejected(rig, as);
+	ok = as->raid != NULL;
+	if (!ok) {
+		sim_trace(rig->sim, "refused: %s", as->err.text);
+		sim_check(rig->sim, rig->suspects != 0 &&
+		    (rig->crashed || rig->doubt),
+		    "the array does not start: %s", as->err.text);
+		for (unsigned i = 0; i < as->nblks; i++)
+			blk_close(as->blks[i]);
+	}
+	rig->raid = as->raid;
+	free(as);
+	return ok;
+}
+
 struct blk *
 rig_open(struct rig *rig, struct loop *loop)
 {
-	struct err err = { 0 };
-
-	if (blk_file_open(loop, sim_disk_name(rig->disk), false, &rig->blk,
-	    &err) != 0)
-		sim_fail(rig->sim, "%s", err.text);
-	return rig->blk;
+	if (rig->n == 1)
+		return rig->blk = open_disk(rig, loop, 0);
+	if (!rig->created)
+		create(rig, loop);
+	else if (!assemble(rig, loop))
+		return NULL;
+	return rig->blk = raid_blk(rig->raid);
 }
 
 void
 rig_close(struct rig *rig)
 {
-	blk_close(rig->blk);
+	struct raid_stop stop = { .raid = rig->raid };
+	struct raid_info info;
+
+	if (rig->n == 1) {
+		blk_close(rig->blk);
+		rig->blk = NULL;
+		return;
+	}
+	raid_get_info(rig->raid, &info);
+	raid_stop_start(&stop, NULL);
+	sim_run_op(rig->sim, &stop.op, SIM_FOREVER);
+	rig->crashed = info.failed;
+	rig->raid = NULL;
 	rig->blk = NULL;
+}
+
+void
+rig_crash(struct rig *rig, bool power)
+{
+	if (power)
+		sim_power_cut(rig->sim);
+	else
+		sim_kill(rig->sim);
+	rig->crashed = true;
+	rig->raid = NULL;
+	rig->blk = NULL;
+}
+
+unsigned
+rig_members(const struct rig *rig)
+{
+	return rig->n;
+}
+
+struct sim_disk *
+rig_disk(const struct rig *rig, unsigned i)
+{
+	assert(i < rig->n);
+	return rig->disk[i];
+}
+
+struct raid *
+rig_raid(const struct rig *rig)
+{
+	return rig->raid;
+}
+
+void
+rig_suspect(struct rig *rig, unsigned i, bool doubt)
+{
+	rig->suspects |= 1u << i;
+	rig->doubt |= doubt;
+}
+
+unsigned
+rig_suspects(const struct rig *rig)
+{
+	return (unsigned)__builtin_popcount(rig->suspects);
+}
+
+void
+rig_withhold(struct rig *rig, unsigned i)
+{
+	rig->withheld |= 1u << i;
+	rig_suspect(rig, i, false);
+}
+
+/* --- the superblock, read by hand --- */
+
+static uint64_t
+sb_field(const struct rig *rig, unsigned i, unsigned off)
+{
+	uint8_t buf[8];
+	struct wire_in in = wire_in(buf, sizeof(buf));
+
+	sim_disk_peek(rig->disk[i], SB_OFF + off, buf, sizeof(buf));
+	return get_le64(&in);
+}
+
+void
+rig_data_zone(const struct rig *rig, unsigned i, uint64_t *off, uint64_t *len)
+{
+	*off = 512 * sb_field(rig, i, 128);	/* data_offset */
+	*len = 512 * sb_field(rig, i, 80);	/* size */
+	*len -= *len % rig->spec.chunk_bytes;
+}
+
+bool
+rig_is_clean(const struct rig *rig)
+{
+	for (unsigned i = 0; i < rig->n; i++)
+		if (sb_field(rig, i, 208) != SB_CLEAN)	/* resync_offset */
+			return false;
+	return rig->n > 1 && rig->suspects == 0;
+}
+
+void
+rig_check_parity(const struct rig *rig)
+{
+	uint64_t off[MEMBERS_MAX], len = 0, words[512], sum[512];
+
+	for (unsigned i = 0; i < rig->n; i++)
+		rig_data_zone(rig, i, &off[i], &len);
+	sim_check(rig->sim, len > 0, "no data zone");
+	for (uint64_t at = 0; at < len; at += sizeof(sum)) {
+		memset(sum, 0, sizeof(sum));
+		for (unsigned i = 0; i < rig->n; i++) {
+			sim_disk_peek(rig->disk[i], off[i] + at, words,
+			    sizeof(words));
+			for (unsigned k = 0; k < nitems(sum); k++)
+				sum[k] ^= words[k];
+		}
+		for (unsigned k = 0; k < nitems(sum); k++)
+			sim_check(rig->sim, sum[k] == 0, "parity does not fit "
+			    "at byte %llu of the members' data",
+			    (unsigned long long)(at + 8 * k));
+	}
+	sim_trace(rig->sim, "parity fits, %llu bytes a member",
+	    (unsigned long long)len);
 }

@@ -7,16 +7,47 @@
 #define TESTS_SIM_RIG_H
 
 #include "block/blk.h"
+#include "raid/raid.h"
 #include "tests/sim/sim.h"
 
 struct rig;
 
 /* A disk of `size` bytes. */
 struct rig *rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size);
+/* An array of 3 to 6 members with about `size` bytes of data. */
+struct rig *rig_new_array(struct sim *sim, struct rng *rng, uint64_t size);
 void rig_free(struct rig *rig);
-/* Open (and on the first call create) it; the seed fails if it does not. */
+
+/*
+ * Open (and on the first call create) it.  NULL: the array was refused, as it
+ * may be when it crashed with a member in doubt; everything else that goes
+ * wrong fails the seed.
+ */
 struct blk *rig_open(struct rig *rig, struct loop *loop);
-/* In an orderly way, flushed. */
+/* In an orderly way. */
 void rig_close(struct rig *rig);
+/* The process was killed; `power`: the machine was. */
+void rig_crash(struct rig *rig, bool power);
+
+/* --- arrays --- */
+
+unsigned rig_members(const struct rig *rig);
+struct sim_disk *rig_disk(const struct rig *rig, unsigned i);
+/* Where member i's data lies on its disk. */
+void rig_data_zone(const struct rig *rig, unsigned i, uint64_t *off,
+    uint64_t *len);
+struct raid *rig_raid(const struct rig *rig);
+/*
+ * Something was done to member i: it may be left out from now on.  `doubt`:
+ * while a resync may have been running, so the array may not start again.
+ */
+void rig_suspect(struct rig *rig, unsigned i, bool doubt);
+unsigned rig_suspects(const struct rig *rig);
+/* Closed: is the array complete and clean, so that parity must fit? */
+bool rig_is_clean(const struct rig *rig);
+/* Closed and clean: does it?  The members' bytes xor to zero. */
+void rig_check_parity(const struct rig *rig);
+/* Leave member i out the next time. */
+void rig_withhold(struct rig *rig, unsigned i);
 
 #endif

@@ -10,6 +10,6 @@ struct scenario {
 	void (*play)(struct sim *sim, struct rng *rng);
 };
 
-extern const struct scenario scenario_disk, scenario_pool;
+extern const struct scenario scenario_disk, scenario_pool, scenario_raid;
 
 #endif

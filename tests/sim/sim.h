@@ -83,6 +83,8 @@ void sim_power_cut(struct sim *sim);
  */
 bool sim_run_op(struct sim *sim, const struct op *op, uint64_t events);
 #define SIM_FOREVER UINT64_MAX
+/* Let the process run on for `ms`. */
+void sim_sleep(struct sim *sim, uint64_t ms);
 
 /* --- disks --- */
 

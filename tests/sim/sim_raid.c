@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scenario "raid": the load on an array, life after life, with faults of its
+ * members while it runs, kills and power cuts.
+ *
+ * At the end of a seed whose members are all good: parity is checked byte by
+ * byte (D), then the array is started without one member and everything is
+ * read once more (C, G).
+ */
+#include "tests/sim/load.h"
+#include "tests/sim/rig.h"
+#include "tests/sim/scenario.h"
+
+#include <stdlib.h>
+
+/* What befalls the members of one seed: see the fault budget. */
+enum plan {
+	PLAN_NOTHING,		/* kills and power cuts only */
+	PLAN_STALLS,
+	PLAN_LATENT,		/* sector errors on one member */
+	PLAN_LOSE_ONE,		/* it goes away, or its writes fail */
+	PLAN_LOSE_TWO,
+	PLANS
+};
+
+struct world {
+	struct sim *sim;
+	struct rng *rng;
+	struct rig *rig;
+	struct model *model;
+	struct load *load;
+	enum plan plan;
+	unsigned victim;
+	bool errors_ok;		/* the budget is used up: no wrong data, but */
+	bool latent;		/* sectors are bad */
+	bool doubt;		/* a resync may be running */
+};
+
+static void
+verify_all(struct world *w, struct blk *blk)
+{
+	struct load_verify verify = { .sim = w->sim, .blk = blk,
+	    .model = w->model, .errors_ok = w->errors_ok };
+
+	load_verify_start(&verify);
+	sim_run_op(w->sim, &verify.op, SIM_FOREVER);
+}
+
+/* --- faults --- */
+
+static void
+bad_sectors(struct world *w)
+{
+	uint64_t off, len, n = rng_range(w->rng, 1, 6);
+	struct sim_disk *disk = rig_disk(w->rig, w->victim);
+
+	rig_data_zone(w->rig, w->victim, &off, &len);
+	w->latent = true;
+	while (n-- > 0)
+		sim_disk_bad_sector(disk, off + 512 * rng_below(w->rng,
+		    MIN(len, w->load->hot) / 512));
+}
+
+static void
+lose(struct world *w, unsigned i)
+{
+	struct sim_disk *disk = rig_disk(w->rig, i);
+
+	if (sim_disk_gone(disk))
+		return;
+	rig_suspect(w->rig, i, w->doubt);
+	if (w->doubt)		/* rows not yet synced cannot be told */
+		w->errors_ok = w->load->errors_ok = true;
+	switch (rng_below(w->rng, 4)) {
+	case 0:
+		sim_disk_fail_writes(disk, (unsigned)rng_range(w->rng, 1, 4));
+		break;
+	case 1:
+		sim_disk_fail_flushes(disk, 1);
+		break;
+	default:
+		sim_disk_vanish(disk, rng_one_in(w->rng, 2));
+		break;
+	}
+}
+
+static void
+lose_second(struct world *w)
+{
+	unsigned other = (w->victim + 1) % rig_members(w->rig);
+
+	w->errors_ok = w->load->errors_ok = true;
+	lose(w, other);
+}
+
+static void
+do_fault(struct world *w)
+{
+	switch (w->plan) {
+	case PLAN_NOTHING:
+		break;
+	case PLAN_STALLS:
+		sim_disk_stall(rig_disk(w->rig, (unsigned)rng_below(w->rng,
+		    rig_members(w->rig))), rng_range(w->rng, 1, 20000));
+		break;
+	case PLAN_LATENT:
+		bad_sectors(w);
+		break;
+	case PLAN_LOSE_TWO:
+		if (rig_suspects(w->rig) > 0) {
+			lose_second(w);
+			break;
+		}
+		/* FALLTHROUGH */
+	case PLAN_LOSE_ONE:
+		lose(w, w->victim);
+		break;
+	case PLANS:
+		break;
+	}
+}
+
+/* --- one life --- */
+
+static void
+crash(struct world *w, bool power)
+{
+	rig_crash(w->rig, power);
+	w->doubt = true;
+	model_crash(w->model, power);
+	/* A row in doubt with a bad sector, or without a member, is lost. */
+	if (w->latent)
+		w->errors_ok = w->load->errors_ok = true;
+}
+
+static bool
+live(struct world *w, struct blk *blk)
+{
+	uint64_t events = rng_range(w->rng, 1, 3000);
+
+	load_start(w->load, blk, w->model, 0, rng_range(w->rng, 1, 300));
+	w->load->errors_ok = w->errors_ok;
+	if (sim_run_op(w->sim, &w->load->op, events / 2))
+		return true;
+	do_fault(w);
+	if (sim_run_op(w->sim, &w->load->op, events / 2))
+		return true;
+	if (w->plan == PLAN_STALLS || w->plan == PLAN_LOSE_TWO)
+		do_fault(w);
+	return sim_run_op(w->sim, &w->load->op, events);
+}
+
+static void
+shut_down(struct world *w)
+{
+	if (rng_one_in(w->rng, 2))
+		sim_sleep(w->sim, 60000);
+	rig_close(w->rig);
+	sim_shutdown(w->sim);
+	/* A failed array keeps nothing in order. */
+	if (w->errors_ok)
+		model_crash(w->model, true);
+	else
+		model_settle(w->model);
+}
+
+static void
+return_disks(struct world *w)
+{
+	for (unsigned i = 0; i < rig_members(w->rig); i++)
+		if (sim_disk_gone(rig_disk(w->rig, i)) &&
+		    rng_one_in(w->rng, 2))
+			sim_disk_return(rig_disk(w->rig, i));
+}
+
+/* False: refused, which may be. */
+static bool
+one_life(struct world *w, bool last)
+{
+	struct loop *loop = sim_boot(w->sim);
+	struct blk *blk = rig_open(w->rig, loop);
+
+	if (blk == NULL) {
+		sim_shutdown(w->sim);
+		return false;
+	}
+	if (w->model == NULL)
+		w->model = model_new(w->sim, "array",
+		    blk->geo.size / MODEL_SECTOR);
+	if (rng_one_in(w->rng, 2)) {
+		sim_sleep(w->sim, 60000);	/* resync */
+		w->doubt = false;
+	}
+	if (rng_one_in(w->rng, 2))
+		verify_all(w, blk);
+	if (live(w, blk) && (last || rng_one_in(w->rng, 3))) {
+		verify_all(w, blk);
+		if (last)
+			sim_sleep(w->sim, 60000);
+		shut_down(w);
+	} else {
+		crash(w, rng_one_in(w->rng, 2));
+	}
+	if (!sim_is_up(w->sim) && rng_one_in(w->rng, 4))
+		crash(w, true);
+	return_disks(w);
+	return true;
+}
+
+/* In order, read only, complete; then without one member. */
+static void
+last_checks(struct world *w)
+{
+	struct loop *loop = sim_boot(w->sim);
+	struct blk *blk = rig_open(w->rig, loop);
+
+	if (blk == NULL) {
+		sim_shutdown(w->sim);
+		return;
+	}
+	verify_all(w, blk);
+	sim_sleep(w->sim, 60000);
+	rig_close(w->rig);
+	sim_shutdown(w->sim);
+	if (!rig_is_clean(w->rig) || w->errors_ok)
+		return;
+	model_settle(w->model);
+	if (!w->latent)
+		rig_check_parity(w->rig);
+	rig_withhold(w->rig, w->latent ? w->victim :
+	    (unsigned)rng_below(w->rng, rig_members(w->rig)));
+	loop = sim_boot(w->sim);
+	blk = rig_open(w->rig, loop);
+	verify_all(w, blk);
+	rig_close(w->rig);
+	sim_shutdown(w->sim);
+}
+
+static void
+play_raid(struct sim *sim, struct rng *rng)
+{
+	struct world world = { .sim = sim, .rng = rng };
+	uint64_t lives = rng_range(rng, 1, 5);
+
+	world.rig = rig_new_array(sim, rng, rng_range(rng, 1, 4) * MIB);
+	world.load = load_new(sim, rng);
+	world.plan = (enum plan)rng_below(rng, PLANS);
+	world.victim = (unsigned)rng_below(rng, rig_members(world.rig));
+	for (uint64_t i = 0; i < lives; i++)
+		if (!one_life(&world, i == lives - 1))
+			return;
+	last_checks(&world);
+}
+
+const struct scenario scenario_raid = { "raid", play_raid };
