@@ -271,8 +271,7 @@ cmd_fua(const struct scsi_cmd *cmd)
 {
 	const struct scsi_lu *lu = cmd->lu;
 
-	return lu->params.durable || !lu->params.write_cache ||
-	    (cmd->c.flags & CDB_FUA) ? IO_FUA : 0;
+	return lu_durable(lu) || (cmd->c.flags & CDB_FUA) ? IO_FUA : 0;
 }
 
 void
@@ -285,6 +284,33 @@ cmd_io(struct scsi_cmd *cmd, enum io_kind kind, uint64_t lba, uint64_t blocks,
 	io_init(&cmd->io, kind, lba << lu->shift, blocks << lu->shift,
 	    buf != NULL ? buf->iov : NULL, buf != NULL ? buf->niov : 0, flags);
 	blk_submit(lu->blk, &cmd->io, &cmd->op);
+}
+
+/* The view lives in cmd->in.iov: a command with data-out has no data-in. */
+void
+cmd_io_part(struct scsi_cmd *cmd, uint64_t lba, uint64_t blocks, uint64_t off,
+    unsigned flags)
+{
+	struct scsi_lu *lu = cmd->lu;
+	unsigned n;
+
+	assert(cmd->in.niov == 0 && !cmd->aborted);
+	assert(range_ok(lba, blocks, lu->nblocks));
+	n = iov_slice(cmd->in.iov, BUF_IOV_MAX, cmd->out.iov, cmd->out.niov,
+	    off, blocks << lu->shift);
+	io_init(&cmd->io, IO_WRITE, lba << lu->shift, blocks << lu->shift,
+	    cmd->in.iov, n, flags);
+	blk_submit(lu->blk, &cmd->io, &cmd->op);
+}
+
+void
+cmd_flush(struct scsi_cmd *cmd)
+{
+	if (cmd->aborted)
+		return;
+	cmd->io.result = 0;
+	if (lu_durable(cmd->lu))
+		cmd_io(cmd, IO_FLUSH, 0, 0, NULL, 0);
 }
 
 bool
@@ -384,18 +410,12 @@ scsi_simple_run(struct op *op)
 	bug("scsi_simple: bad step");
 }
 
-static void
-scsi_describe(const struct op *op, char *text, size_t size)
-{
-	scsi_cmd_describe(cmd_of(op), text, size);
-}
-
 const struct op_type scsi_simple_type = {
 	.name = "scsi_simple",
 	.steps = (const char *const[]){ "ADMIT", "COLLECT", "EXEC" },
 	.nsteps = 3,
 	.run = scsi_simple_run,
-	.describe = scsi_describe,
+	.describe = scsi_op_describe,
 };
 
 /* No row in the table: cmd_admit() says why. */

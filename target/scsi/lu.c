@@ -73,6 +73,7 @@ scsi_lu_new(struct loop *loop, struct blk *blk,
 	op_queue_init(&lu->drain);
 	op_queue_init(&lu->aborts);
 	op_queue_init(&lu->work_queue);
+	op_queue_init(&lu->pr_queue);
 	lba_locks_init(&lu->locks);
 	pr_init(&lu->pr);
 	read_geometry(lu);
@@ -169,4 +170,22 @@ lu_work_give(struct scsi_lu *lu)
 	assert(lu->work_busy);
 	if (!op_wake(&lu->work_queue))
 		lu->work_busy = false;
+}
+
+/* --- persistent reservations change one at a time, saving included --- */
+
+void
+lu_pr_lock(struct scsi_lu *lu, struct op *op)
+{
+	if (lu->pr_busy)
+		op_wait(&lu->pr_queue, op);
+	lu->pr_busy = true;
+}
+
+void
+lu_pr_unlock(struct scsi_lu *lu)
+{
+	assert(lu->pr_busy);
+	if (!op_wake(&lu->pr_queue))
+		lu->pr_busy = false;
 }

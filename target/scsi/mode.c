@@ -151,3 +151,112 @@ scsi_mode_sense(struct scsi_cmd *cmd)
 	}
 	cmd_in_done(cmd, &out);
 }
+
+/* --- MODE SELECT --- */
+
+/* Parameter list header and block descriptor; false if it is malformed. */
+static bool
+get_header(struct scsi_cmd *cmd, struct wire_in *in)
+{
+	const struct scsi_lu *lu = cmd->lu;
+	bool ten = cmd->opcode->cdb_len == 10, long_lba = false;
+	unsigned desc;
+	uint64_t blocks;
+
+	if (ten) {
+		get_skip(in, 4);
+		long_lba = get_u8(in) & 1;
+		get_skip(in, 1);
+		desc = get_be16(in);
+	} else {
+		get_skip(in, 3);
+		desc = get_u8(in);
+	}
+	if (in->bad || wire_left(in) < desc) {
+		cmd_fail(cmd, SENSE_PARAM_LIST_LEN);
+		return false;
+	}
+	if (desc == 0)
+		return true;
+	if (desc != (long_lba ? 16 : 8)) {
+		cmd_fail(cmd, sense_param_field(ten ? 6 : 3));
+		return false;
+	}
+	blocks = long_lba ? get_be64(in) : get_be32(in);
+	if (long_lba)
+		get_skip(in, 4);
+	/* 0 and all ones mean: as it is.  The size cannot be changed. */
+	if ((get_be32(in) & 0xffffff) != lu->block || (blocks != 0 &&
+	    blocks != lu->nblocks && blocks != UINT32_MAX)) {
+		cmd_fail(cmd, sense_param_field(ten ? 8 : 4));
+		return false;
+	}
+	return true;
+}
+
+/*
+ * One page: every bit that cannot be changed must be as it is.  `off` is
+ * where it stands in the parameter list.
+ */
+static bool
+select_page(struct scsi_cmd *cmd, struct wire_in *in, size_t off,
+    struct scsi_mode *mode)
+{
+	uint8_t now[PAGE_MAX], mask[PAGE_MAX];
+	const uint8_t *new = in->p;
+	const struct mode_page *desc = NULL;
+
+	for (size_t i = 0; i < nitems(pages); i++)
+		if ((new[0] & 0x3f) == pages[i].page)
+			desc = &pages[i];
+	if (desc == NULL || (new[0] & 0x40)) {	/* SPF: no subpages */
+		cmd_fail(cmd, sense_param_field((unsigned)off));
+		return false;
+	}
+	if (wire_left(in) < desc->len || new[1] != desc->len - 2) {
+		cmd_fail(cmd, wire_left(in) < desc->len ?
+		    SENSE_PARAM_LIST_LEN :
+		    sense_param_field((unsigned)off + 1));
+		return false;
+	}
+	build(now, desc, cmd->lu, PC_CURRENT);
+	build(mask, desc, cmd->lu, PC_CHANGEABLE);
+	for (unsigned i = 2; i < desc->len; i++)
+		if (((new[i] ^ now[i]) & ~(unsigned)mask[i]) != 0) {
+			cmd_fail(cmd, sense_param_field((unsigned)off + i));
+			return false;
+		}
+	if (desc->build == page_control) {
+		mode->d_sense = new[2] & CONTROL_D_SENSE;
+		mode->swp = new[4] & CONTROL_SWP;
+	}
+	get_skip(in, desc->len);
+	return true;
+}
+
+/* All pages are checked before anything changes. */
+void
+scsi_mode_select(struct scsi_cmd *cmd)
+{
+	struct scsi_lu *lu = cmd->lu;
+	struct scsi_mode mode = lu->mode;
+	struct wire_in in = cmd_out(cmd);
+	const uint8_t *start = in.p;
+
+	if (cmd->c.len == 0)
+		return;
+	if (!get_header(cmd, &in))
+		return;
+	while (wire_left(&in) > 0) {
+		if (wire_left(&in) < 2) {
+			cmd_fail(cmd, SENSE_PARAM_LIST_LEN);
+			return;
+		}
+		if (!select_page(cmd, &in, (size_t)(in.p - start), &mode))
+			return;
+	}
+	if (mode.d_sense == lu->mode.d_sense && mode.swp == lu->mode.swp)
+		return;
+	lu->mode = mode;
+	ua_raise_others(lu, cmd->nl, UA_MODE_CHANGED);
+}

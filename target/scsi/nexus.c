@@ -190,6 +190,7 @@ view_drop(struct nexus_lun *nl)
 		lu_spc2_release(nl->lu);
 	nl->gone = true;
 	nl->prevent = false;
+	nl->reg = NULL;
 	if (nl->commands == 0)
 		nexus_lun_free(nl);
 }

@@ -24,8 +24,8 @@ scsi_cmd_describe(const struct scsi_cmd *cmd, char *text, size_t size)
 		snprintf(text, size, "%s", row != NULL ? row->name : "?");
 }
 
-static void
-rw_describe(const struct op *op, char *text, size_t size)
+void
+scsi_op_describe(const struct op *op, char *text, size_t size)
 {
 	scsi_cmd_describe(cmd_of(op), text, size);
 }
@@ -76,7 +76,7 @@ const struct op_type scsi_read_type = {
 	.steps = (const char *const[]){ "ADMIT", "FETCH", "REPLY" },
 	.nsteps = 3,
 	.run = scsi_read_run,
-	.describe = rw_describe,
+	.describe = scsi_op_describe,
 };
 
 /* --- WRITE --- */
@@ -159,7 +159,7 @@ const struct op_type scsi_write_type = {
 	    "REPLY" },
 	.nsteps = 5,
 	.run = scsi_write_run,
-	.describe = rw_describe,
+	.describe = scsi_op_describe,
 };
 
 /*
@@ -195,5 +195,5 @@ const struct op_type scsi_sync_type = {
 	.steps = (const char *const[]){ "ADMIT", "REPLY" },
 	.nsteps = 2,
 	.run = scsi_sync_run,
-	.describe = rw_describe,
+	.describe = scsi_op_describe,
 };

@@ -154,7 +154,7 @@ struct lba_lock {
 	bool exclusive, queued, granted;
 };
 
-/* A walk over an LBA range in pieces; see extent.c. */
+/* Where a command that works in pieces is; see extent.c. */
 struct scsi_extent {
 	struct op op;		/* child of the command */
 	struct scsi_cmd *cmd;
@@ -163,6 +163,7 @@ struct scsi_extent {
 	uint64_t step;		/* blocks in flight */
 	uint64_t off;		/* bytes of the data-out buffer consumed */
 	unsigned how;		/* enum extent_kind */
+	struct iovec iov;	/* the piece in memory */
 };
 
 /* State on its way to the scsi_lu_store. */

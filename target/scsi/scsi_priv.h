@@ -299,6 +299,8 @@ struct scsi_lu {
 	uint8_t *work;			/* WORK_LEN bytes, one user at a time */
 	bool work_busy;
 	struct op_queue work_queue;
+	bool pr_busy;			/* a change is being made or saved */
+	struct op_queue pr_queue;
 	struct scsi_lu_stats stats;
 };
 #define WORK_LEN	BUF_LARGE
@@ -307,8 +309,16 @@ void lu_reservation_changed(struct scsi_lu *lu);
 void lu_spc2_release(struct scsi_lu *lu);
 /* Blocks can be given back (UNMAP, LBPME). */
 bool lu_can_unmap(const struct scsi_lu *lu);
+/* GOOD means that the data is durable (WCE = 0). */
+static inline bool
+lu_durable(const struct scsi_lu *lu)
+{
+	return lu->params.durable || !lu->params.write_cache;
+}
 void lu_work_take(struct scsi_lu *lu, struct op *op);
 void lu_work_give(struct scsi_lu *lu);
+void lu_pr_lock(struct scsi_lu *lu, struct op *op);
+void lu_pr_unlock(struct scsi_lu *lu);
 
 /* --- task set (taskset.c) --- */
 
@@ -325,6 +335,12 @@ extern const struct op_type scsi_refused_type;	/* no row */
 extern const struct op_type scsi_simple_type;	/* exec on parameter data */
 extern const struct op_type scsi_read_type, scsi_write_type;
 extern const struct op_type scsi_sync_type;
+extern const struct op_type scsi_caw_type, scsi_orwrite_type;
+extern const struct op_type scsi_verify_type, scsi_write_verify_type;
+extern const struct op_type scsi_write_same_type;
+extern const struct op_type scsi_unmap_type, scsi_lba_status_type;
+extern const struct op_type scsi_start_stop_type;
+extern const struct op_type scsi_pr_out_type;
 
 /*
  * First step of every command.  True: go on.  False: the op waits and the
@@ -342,6 +358,11 @@ bool cmd_collected(struct scsi_cmd *cmd);
 /* Submit cmd->io for blocks at lba with the memory given. */
 void cmd_io(struct scsi_cmd *cmd, enum io_kind kind, uint64_t lba,
     uint64_t blocks, const struct buf *buf, unsigned flags);
+/* Write blocks from cmd->out, beginning at byte `off` of it. */
+void cmd_io_part(struct scsi_cmd *cmd, uint64_t lba, uint64_t blocks,
+    uint64_t off, unsigned flags);
+/* Flush if GOOD promises durability; cmd->io tells the outcome. */
+void cmd_flush(struct scsi_cmd *cmd);
 /* After it: false (and failed) on error or abort. */
 bool cmd_io_ok(struct scsi_cmd *cmd);
 /* IO_FUA if this command's data must be durable before GOOD. */
@@ -356,6 +377,7 @@ struct wire_in cmd_out(struct scsi_cmd *cmd);
  * the command if a short transfer is no whole number of blocks.
  */
 uint32_t cmd_write_blocks(struct scsi_cmd *cmd);
+void scsi_op_describe(const struct op *op, char *text, size_t size);
 void scsi_cmd_describe(const struct scsi_cmd *cmd, char *text, size_t size);
 static inline const struct scsi_cmd *
 cmd_of(const struct op *op)
@@ -364,6 +386,17 @@ cmd_of(const struct op *op)
 }
 /* A command without LU or with one: fixed or descriptor sense. */
 bool cmd_d_sense(const struct scsi_cmd *cmd);
+
+/* --- reading back (extent.c) --- */
+
+enum extent_kind {
+	EXTENT_CHECK,		/* can it be read? */
+	EXTENT_COMPARE,		/* with the data-out */
+	EXTENT_COMPARE_ONE,	/* each block with the one of data-out */
+	EXTENT_MERGE,		/* OR it into the data-out */
+};
+/* A child that walks [c.lba, c.lba + c.len); fails cmd if it must. */
+void cmd_read_back(struct scsi_cmd *cmd, enum extent_kind how);
 
 /* --- handlers of scsi_simple_type --- */
 
@@ -374,5 +407,20 @@ void scsi_report_luns(struct scsi_cmd *cmd);
 void scsi_read_capacity10(struct scsi_cmd *cmd);
 void scsi_read_capacity16(struct scsi_cmd *cmd);
 void scsi_mode_sense(struct scsi_cmd *cmd);
+void scsi_mode_select(struct scsi_cmd *cmd);
+void scsi_prevent_allow(struct scsi_cmd *cmd);
+void scsi_send_diagnostic(struct scsi_cmd *cmd);
+void scsi_pre_fetch(struct scsi_cmd *cmd);
+void scsi_read_defect_data(struct scsi_cmd *cmd);
+void scsi_log_sense(struct scsi_cmd *cmd);
+void scsi_reserve(struct scsi_cmd *cmd);
+void scsi_release(struct scsi_cmd *cmd);
+void scsi_report_opcodes(struct scsi_cmd *cmd);
+void scsi_report_tmf(struct scsi_cmd *cmd);
+void scsi_report_port_groups(struct scsi_cmd *cmd);
+void scsi_pr_read_keys(struct scsi_cmd *cmd);
+void scsi_pr_read_reservation(struct scsi_cmd *cmd);
+void scsi_pr_report_capabilities(struct scsi_cmd *cmd);
+void scsi_pr_read_full_status(struct scsi_cmd *cmd);
 
 #endif
