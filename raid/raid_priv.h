@@ -287,6 +287,13 @@ struct raid {
 	void *listener_arg;
 };
 
+/* Was the parity of this row never made right?  Nothing follows from it. */
+static inline bool
+row_in_doubt(const struct raid *raid, uint64_t row)
+{
+	return (row + 1) * raid->map.row_bytes > raid->synced;
+}
+
 static inline void
 raid_changed(struct raid *raid)
 {

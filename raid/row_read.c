@@ -106,14 +106,6 @@ after_direct(struct row *row)
 	return RR_LOCK;
 }
 
-/* The parity of this row was never made right: nothing follows from it. */
-static bool
-row_in_doubt(const struct row *row)
-{
-	return (read_row(row) + 1) * row->raid->map.row_bytes >
-	    row->raid->synced;
-}
-
 static void
 read_fix(struct row *row, struct row_fix *fix, struct op *op)
 {
@@ -174,7 +166,7 @@ row_read_run(struct op *op)
 		op->step = RR_FIX;
 		return;
 	case RR_FIX:
-		if (raid->failed || row_in_doubt(row)) {
+		if (raid->failed || row_in_doubt(raid, read_row(row))) {
 			row->result = -EIO;
 			row_unlock(raid, &row->claim);
 			op->step = RR_END;

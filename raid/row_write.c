@@ -106,12 +106,11 @@ static void
 row_write_plan(struct row *row, struct op *op)
 {
 	struct raid *raid = row->raid;
-	uint64_t row_end = (row->span.row + 1) * raid->map.row_bytes;
 	uint32_t missing = row_missing(raid, row->span.row);
 
 	source_data(row);
 	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
-	    &raid->map, &row->span, missing, row_end > raid->synced);
+	    &raid->map, &row->span, missing, row_in_doubt(raid, row->span.row));
 	if (row->result == 0)
 		row_reserve(raid, &row->work, bounce_slots(row), op);
 	op->step = row->result == 0 ? RW_PREREAD : RW_UNLOCK;
@@ -119,12 +118,12 @@ row_write_plan(struct row *row, struct op *op)
 
 /*
  * After the reads.  A member that is gone: plan again without it.  A sector
- * that cannot be read: repair it first.
+ * that cannot be read: repair it first, unless the parity is in doubt.
  */
 static enum row_write_step
 check_prereads(struct row *row)
 {
-	const struct row_plan *plan = &row->work.plan;
+	struct row_plan *plan = &row->work.plan;
 	enum row_write_step next = RW_STORE;
 
 	for (unsigned i = 0; i < plan->nreads; i++) {
@@ -142,6 +141,11 @@ check_prereads(struct row *row)
 			row->part = i;
 			next = RW_REPAIR;
 		}
+	}
+	if (next == RW_REPAIR && row_in_doubt(row->raid, row->span.row)) {
+		row->result = -EIO;
+		plan->nwrites = 0;
+		next = RW_RECORD;
 	}
 	return next;
 }
