@@ -154,7 +154,7 @@ dozo_start() {
 	    >>"$DOZO_DIR/dozod.log" 2>&1 &
 	DOZO_PID=$!
 	_tries=0
-	while ! ctl status >/dev/null 2>&1; do
+	while ! ctl version >/dev/null 2>&1; do
 		_tries=$((_tries + 1))
 		if ! kill -0 "$DOZO_PID" 2>/dev/null ||
 		    [ "$_tries" -gt 200 ]; then

@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dozoctl: results for people.  Lists are tables by the column lists below;
+ * other objects are printed as "key: value" lines; a few have a page of their
+ * own.
+ */
+#include "config.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "admin/ctl.h"
+#include "admin/size.h"
+#include "core/util.h"
+
+#define CELL_SIZE 256
+#define COLUMNS_MAX 8u
+
+enum column_kind { COL_TEXT, COL_SIZE, COL_BOOL, COL_LIST, COL_COUNT,
+	COL_TIME, COL_REAL };
+
+struct column {
+	const char *title, *key;
+	enum column_kind kind;
+};
+
+struct table {
+	const char *verb;
+	const char *empty;		/* instead of an empty table */
+	struct column column[COLUMNS_MAX];
+};
+
+static const struct table tables[] = {
+	{ "pool.list", "no pools: `dozoctl disk list` shows what one can be "
+	    "made of", { { "POOL", "name", COL_TEXT },
+	    { "HEALTH", "health", COL_TEXT }, { "LEVEL", "level", COL_TEXT },
+	    { "SIZE", "size", COL_SIZE }, { "FREE", "free", COL_SIZE },
+	    { "VOLUMES", "volumes", COL_TEXT } } },
+	{ "volume.list", "no volumes", { { "POOL", "pool", COL_TEXT },
+	    { "VOLUME", "name", COL_TEXT }, { "SIZE", "size", COL_SIZE },
+	    { "WRITE POLICY", "write_policy", COL_TEXT },
+	    { "MAPPINGS", "mappings", COL_COUNT } } },
+	{ "target.list", "no targets", { { "TARGET", "name", COL_TEXT },
+	    { "IQN", "iqn", COL_TEXT }, { "MAPPINGS", "mappings", COL_COUNT },
+	    { "SESSIONS", "sessions", COL_TEXT } } },
+	{ "host.list", "no hosts", { { "HOST", "name", COL_TEXT },
+	    { "IQNS", "iqns", COL_LIST }, { "NETWORKS", "networks", COL_LIST },
+	    { "CHAP", "chap", COL_BOOL }, { "PRESET", "preset", COL_TEXT } } },
+	{ "map.list", "no mappings", { { "POOL", "pool", COL_TEXT },
+	    { "VOLUME", "volume", COL_TEXT }, { "HOST", "host", COL_TEXT },
+	    { "TARGET", "target", COL_TEXT }, { "LUN", "lun", COL_TEXT },
+	    { "READ-ONLY", "read_only", COL_BOOL },
+	    { "ORPHAN", "orphan", COL_BOOL } } },
+	{ "portal.list", "no portals", { { "PORTAL", "portal", COL_TEXT },
+	    { "TAG", "tag", COL_TEXT }, { "OPEN", "open", COL_BOOL },
+	    { "FROM DOZO.CONF", "permanent", COL_BOOL } } },
+	{ "disk.list", "no disks", { { "PATH", "path", COL_TEXT },
+	    { "SIZE", "size", COL_SIZE }, { "MODEL", "model", COL_TEXT },
+	    { "SERIAL", "serial", COL_TEXT },
+	    { "CONTENTS", "contents", COL_TEXT },
+	    { "POOL", "pool", COL_TEXT }, { "STATE", "state", COL_TEXT } } },
+	{ "sessions", "no sessions", { { "ID", "id", COL_TEXT },
+	    { "INITIATOR", "initiator", COL_TEXT },
+	    { "TARGET", "target", COL_TEXT }, { "HOST", "host", COL_TEXT },
+	    { "FROM", "peer", COL_TEXT }, { "AUTH", "auth", COL_TEXT },
+	    { "SINCE", "since_s", COL_TIME } } },
+	{ "knocks", "nobody was refused lately", {
+	    { "INITIATOR", "initiator", COL_TEXT },
+	    { "TARGET", "target", COL_TEXT }, { "FROM", "peer", COL_TEXT },
+	    { "LAST", "last_s", COL_TIME }, { "TIMES", "count", COL_TEXT },
+	    { "WHY", "why", COL_TEXT } } },
+	{ "ops", "nothing is in flight", { { "AGE MS", "age_ms", COL_REAL },
+	    { "WORK", "text", COL_TEXT } } },
+	{ "job.list", "no jobs", { { "ID", "id", COL_TEXT },
+	    { "JOB", "verb", COL_TEXT }, { "OBJECT", "object", COL_TEXT },
+	    { "STATE", "state", COL_TEXT }, { "%", "percent", COL_REAL },
+	    { "SECONDS LEFT", "eta_s", COL_TEXT } } },
+	{ "config.history", "no history", {
+	    { "GENERATION", "generation", COL_TEXT },
+	    { "IN FORCE", "current", COL_BOOL } } },
+};
+
+const char *
+json_text(const json_t *obj, const char *key)
+{
+	const char *text = json_string_value(json_object_get(obj, key));
+
+	return text != NULL ? text : "";
+}
+
+json_int_t
+json_num(const json_t *obj, const char *key)
+{
+	return json_integer_value(json_object_get(obj, key));
+}
+
+uint64_t
+json_size(const json_t *obj, const char *key)
+{
+	return strtoull(json_text(obj, key), NULL, 10);
+}
+
+/* --- cells --- */
+
+static void
+print_time(json_int_t seconds, char *text, size_t size)
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (localtime_r(&t, &tm) == NULL ||
+	    strftime(text, size, "%F %T", &tm) == 0)
+		snprintf(text, size, "%" JSON_INTEGER_FORMAT, seconds);
+}
+
+static void
+join(const json_t *list, char *text, size_t size)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < json_array_size(list) && len < size; i++)
+		len += (size_t)snprintf(text + len, size - len, "%s%s",
+		    i > 0 ? "," : "",
+		    json_string_value(json_array_get(list, i)));
+}
+
+static void
+plain(const json_t *value, char *text, size_t size)
+{
+	if (json_is_string(value))
+		snprintf(text, size, "%s", json_string_value(value));
+	else if (json_is_integer(value))
+		snprintf(text, size, "%" JSON_INTEGER_FORMAT,
+		    json_integer_value(value));
+	else if (json_is_real(value))
+		snprintf(text, size, "%.1f", json_real_value(value));
+	else if (json_is_boolean(value))
+		snprintf(text, size, "%s",
+		    json_is_true(value) ? "yes" : "no");
+}
+
+static void
+cell(const json_t *obj, const struct column *c, char *text, size_t size)
+{
+	const json_t *value = json_object_get(obj, c->key);
+
+	text[0] = '\0';
+	switch (c->kind) {
+	case COL_TEXT:
+	case COL_REAL:
+		plain(value, text, size);
+		break;
+	case COL_SIZE:
+		if (value != NULL)
+			size_print(json_size(obj, c->key), text, size);
+		break;
+	case COL_BOOL:
+		snprintf(text, size, "%s", value != NULL &&
+		    !json_is_false(value) ? "yes" : "");
+		break;
+	case COL_LIST:
+		join(value, text, size);
+		break;
+	case COL_COUNT:
+		snprintf(text, size, "%zu", json_array_size(value));
+		break;
+	case COL_TIME:
+		print_time(json_integer_value(value), text, size);
+		break;
+	}
+	if (text[0] == '\0')
+		snprintf(text, size, "-");
+}
+
+/* --- tables --- */
+
+static void
+print_row(const struct table *t, const json_t *obj, const size_t *width)
+{
+	char text[CELL_SIZE];
+
+	for (size_t i = 0; i < COLUMNS_MAX && t->column[i].title; i++) {
+		bool last = i + 1 == COLUMNS_MAX || !t->column[i + 1].title;
+
+		if (obj != NULL)
+			cell(obj, &t->column[i], text, sizeof(text));
+		else
+			snprintf(text, sizeof(text), "%s",
+			    t->column[i].title);
+		if (last)
+			printf("%s\n", text);
+		else
+			printf("%-*s  ", (int)width[i], text);
+	}
+}
+
+static void
+print_table(const struct table *t, const json_t *list)
+{
+	size_t width[COLUMNS_MAX] = { 0 };
+
+	if (json_array_size(list) == 0) {
+		printf("%s\n", t->empty);
+		return;
+	}
+	for (size_t i = 0; i < COLUMNS_MAX && t->column[i].title; i++) {
+		width[i] = strlen(t->column[i].title);
+		for (size_t j = 0; j < json_array_size(list); j++) {
+			char text[CELL_SIZE];
+
+			cell(json_array_get(list, j), &t->column[i], text,
+			    sizeof(text));
+			width[i] = MAX(width[i], strlen(text));
+		}
+	}
+	print_row(t, NULL, width);
+	for (size_t j = 0; j < json_array_size(list); j++)
+		print_row(t, json_array_get(list, j), width);
+}
+
+/* --- pages --- */
+
+static void
+print_members(const json_t *pool)
+{
+	static const struct table table = { NULL, "", {
+		{ "  MEMBER", "role", COL_TEXT },
+		{ "STATE", "state", COL_TEXT },
+		{ "READ ERRORS", "read_errors", COL_TEXT },
+		{ "WRITE ERRORS", "write_errors", COL_TEXT },
+		{ "PATH", "path", COL_TEXT } } };
+	const json_t *missing = json_object_get(pool, "missing");
+
+	if (json_object_get(pool, "members") != NULL)
+		print_table(&table, json_object_get(pool, "members"));
+	for (size_t i = 0; i < json_array_size(missing); i++)
+		printf("  missing: %s %s\n", json_text(json_array_get(missing,
+		    i), "path"), json_text(json_array_get(missing, i),
+		    "serial"));
+}
+
+static void
+print_pool(const json_t *pool)
+{
+	const json_t *error = json_object_get(pool, "error");
+	char chunk[32], size[32], used[32], free_text[32];
+
+	printf("pool %s: %s\n", json_text(pool, "name"),
+	    json_text(pool, "health"));
+	if (error != NULL)
+		printf("  %s\n  %s\n", json_text(error, "text"),
+		    json_text(error, "hint"));
+	if (json_object_get(pool, "size") != NULL)
+		printf("  %s, %s chunks, consistency policy %s\n"
+		    "  %s, %s used, %s free\n", json_text(pool, "level"),
+		    size_print(json_size(pool, "chunk"), chunk, sizeof(chunk)),
+		    json_text(pool, "policy"),
+		    size_print(json_size(pool, "size"), size, sizeof(size)),
+		    size_print(json_size(pool, "used"), used, sizeof(used)),
+		    size_print(json_size(pool, "free"), free_text,
+		    sizeof(free_text)));
+	print_members(pool);
+}
+
+static void
+print_status(const json_t *status)
+{
+	const json_t *problems = json_object_get(status, "problems");
+	const json_t *pools = json_object_get(status, "pools");
+
+	printf("%s\n", json_text(status, "health"));
+	for (size_t i = 0; i < json_array_size(problems); i++) {
+		const json_t *p = json_array_get(problems, i);
+
+		printf("  ! %s\n", json_text(p, "text"));
+		if (json_text(p, "hint")[0] != '\0')
+			printf("    %s\n", json_text(p, "hint"));
+	}
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		const json_t *p = json_array_get(pools, i);
+		char size[32], free_text[32];
+
+		if (json_object_get(p, "size") == NULL)
+			printf("  pool %s: %s\n", json_text(p, "name"),
+			    json_text(p, "health"));
+		else
+			printf("  pool %s: %s, %s, %s free\n",
+			    json_text(p, "name"), json_text(p, "health"),
+			    size_print(json_size(p, "size"), size,
+			    sizeof(size)), size_print(json_size(p, "free"),
+			    free_text, sizeof(free_text)));
+	}
+	printf("  %d volumes, %d targets, %d mappings, %d sessions\n",
+	    (int)json_num(status, "volumes"),
+	    (int)json_num(status, "targets"),
+	    (int)json_num(status, "mappings"),
+	    (int)json_num(status, "sessions"));
+}
+
+static void
+print_short(const json_t *status)
+{
+	const json_t *problems = json_object_get(status, "problems");
+	size_t n = json_array_size(problems);
+
+	printf("%s, %d sessions, %d volumes%s%s\n",
+	    json_text(status, "health"), (int)json_num(status, "sessions"),
+	    (int)json_num(status, "volumes"), n > 0 ? ": " : "",
+	    n > 0 ? json_text(json_array_get(problems, 0), "text") : "");
+}
+
+void
+ctl_print_event(const json_t *event)
+{
+	const json_t *data = json_object_get(event, "data");
+	char when[32];
+
+	print_time(json_num(event, "time_s"), when, sizeof(when));
+	printf("%s %s", when, json_text(event, "event"));
+	for (void *it = json_object_iter((json_t *)(uintptr_t)data); it;
+	    it = json_object_iter_next((json_t *)(uintptr_t)data, it)) {
+		char text[CELL_SIZE * 2] = "";
+
+		plain(json_object_iter_value(it), text, sizeof(text));
+		printf(" %s=%s", json_object_iter_key(it), text);
+	}
+	printf("\n");
+}
+
+static void
+print_rescue(const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *v = json_array_get(list, i);
+
+		printf("# %s/%s: dmsetup create %s-%s <<EOT\n%s%s",
+		    json_text(v, "pool"), json_text(v, "name"),
+		    json_text(v, "pool"), json_text(v, "name"),
+		    json_text(v, "table"), "EOT\n");
+	}
+}
+
+static void
+print_changes(const json_t *result)
+{
+	const json_t *list = json_object_get(result, "changes");
+
+	if (json_array_size(list) == 0)
+		printf("nothing changes\n");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *c = json_array_get(list, i);
+		char fields[CELL_SIZE] = "";
+
+		join(json_object_get(c, "fields"), fields, sizeof(fields));
+		printf("%s %s %s%s%s\n", json_text(c, "change"),
+		    json_text(c, "kind"), json_text(c, "name"),
+		    fields[0] != '\0' ? ": " : "", fields);
+	}
+}
+
+/* "key: value" lines; what has no plain form is JSON. */
+static void
+print_object(const json_t *obj)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)obj, key, value) {
+		char text[CELL_SIZE * 2] = "";
+
+		if (json_is_object(value) || json_is_array(value)) {
+			printf("%s: ", key);
+			json_dumpf(value, stdout, JSON_COMPACT);
+			printf("\n");
+			continue;
+		}
+		plain(value, text, sizeof(text));
+		printf("%s: %s\n", key, text[0] != '\0' ? text : "-");
+	}
+}
+
+void
+ctl_print(const struct ctl *ctl, const json_t *result)
+{
+	const char *verb = ctl->verb->name;
+
+	for (size_t i = 0; i < nitems(tables); i++) {
+		if (strcmp(tables[i].verb, verb) == 0) {
+			print_table(&tables[i], result);
+			return;
+		}
+	}
+	if (strcmp(verb, "status") == 0 && ctl->brief) {
+		print_short(result);
+	} else if (strcmp(verb, "status") == 0) {
+		print_status(result);
+	} else if (strcmp(verb, "pool.status") == 0) {
+		print_pool(result);
+	} else if (strcmp(verb, "rescue") == 0) {
+		print_rescue(result);
+	} else if (strcmp(verb, "config.import") == 0) {
+		print_changes(result);
+	} else if (strcmp(verb, "config.export") == 0) {
+		json_dumpf(result, stdout, JSON_INDENT(2));
+		printf("\n");
+	} else if (strcmp(verb, "events") == 0) {
+		for (size_t i = 0; i < json_array_size(result); i++)
+			ctl_print_event(json_array_get(result, i));
+	} else {
+		print_object(result);
+	}
+}

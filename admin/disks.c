@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Look at disks: sysfs for what they are, libblkid for what is on them.
+ * Nothing is written.
+ */
+#include "config.h"
+
+#include "admin/disks.h"
+
+#include <blkid/blkid.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "core/util.h"
+
+void
+disks_add(struct disks *disks, const char *path)
+{
+	struct disk *grown;
+
+	for (unsigned i = 0; i < disks->n; i++) {
+		if (strcmp(disks->disk[i].path, path) == 0)
+			return;
+	}
+	if (disks->n == DISKS_MAX || strlen(path) >= DOC_PATH_SIZE)
+		return;
+	grown = realloc(disks->disk, (disks->n + 1) * sizeof(*grown));
+	if (grown == NULL)
+		return;
+	disks->disk = grown;
+	memset(&grown[disks->n], 0, sizeof(*grown));
+	snprintf(grown[disks->n++].path, DOC_PATH_SIZE, "%s", path);
+}
+
+void
+disks_fini(struct disks *disks)
+{
+	free(disks->disk);
+	disks->disk = NULL;
+	disks->n = 0;
+}
+
+/* First line of a sysfs file without blanks around it. */
+static void
+read_line(const char *path, char *text, size_t size)
+{
+	FILE *f = fopen(path, "re");
+	size_t len;
+
+	text[0] = '\0';
+	if (f == NULL)
+		return;
+	if (fgets(text, (int)size, f) == NULL)
+		text[0] = '\0';
+	fclose(f);
+	len = strlen(text);
+	while (len > 0 && strchr(" \n\t", text[len - 1]) != NULL)
+		text[--len] = '\0';
+	/* What a device says about itself is not trusted. */
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] < 0x20 || text[i] > 0x7e)
+			text[i] = '?';
+	}
+}
+
+/* Whole disks, without loop, ram, md, dm and zram. */
+static void
+add_devices(struct disks *disks)
+{
+	static const char *const skip[] = { "loop", "ram", "md", "dm-", "zram",
+		"sr", "fd" };
+	DIR *dir = opendir("/sys/block");
+	struct dirent *entry;
+
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		char path[DOC_PATH_SIZE];
+		bool take = entry->d_name[0] != '.';
+
+		for (size_t i = 0; i < nitems(skip); i++)
+			take = take && strncmp(entry->d_name, skip[i],
+			    strlen(skip[i])) != 0;
+		if (!take)
+			continue;
+		snprintf(path, sizeof(path), "/dev/%.200s", entry->d_name);
+		disks_add(disks, path);
+	}
+	closedir(dir);
+}
+
+static void
+device_facts(struct disk *disk, dev_t dev)
+{
+	char base[64], path[160], text[16];
+
+	snprintf(base, sizeof(base), "/sys/dev/block/%u:%u", major(dev),
+	    minor(dev));
+	snprintf(path, sizeof(path), "%s/device/model", base);
+	read_line(path, disk->model, sizeof(disk->model));
+	snprintf(path, sizeof(path), "%s/serial", base);
+	read_line(path, disk->serial, sizeof(disk->serial));
+	if (disk->serial[0] == '\0') {
+		snprintf(path, sizeof(path), "%s/device/serial", base);
+		read_line(path, disk->serial, sizeof(disk->serial));
+	}
+	snprintf(path, sizeof(path), "%s/queue/rotational", base);
+	read_line(path, text, sizeof(text));
+	disk->rotational = strcmp(text, "1") == 0;
+}
+
+/* Who in the kernel sits on it: the first entry of holders/. */
+static void
+device_holder(struct disk *disk, dev_t dev)
+{
+	char path[96];
+	DIR *dir;
+	struct dirent *entry;
+
+	snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/holders",
+	    major(dev), minor(dev));
+	dir = opendir(path);
+	if (dir == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] != '.')
+			snprintf(disk->holder, sizeof(disk->holder), "%.63s",
+			    entry->d_name);
+	}
+	closedir(dir);
+}
+
+static void
+probe_contents(struct disk *disk, int fd)
+{
+	blkid_probe probe = blkid_new_probe();
+	const char *type = NULL;
+
+	if (probe == NULL)
+		return;
+	if (blkid_probe_set_device(probe, fd, 0, 0) == 0) {
+		blkid_probe_enable_superblocks(probe, 1);
+		blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
+		blkid_probe_enable_partitions(probe, 1);
+		if (blkid_do_safeprobe(probe) == -2)
+			snprintf(disk->contents, sizeof(disk->contents),
+			    "several signatures");
+		else if (blkid_probe_lookup_value(probe, "TYPE", &type,
+		    NULL) == 0)
+			snprintf(disk->contents, sizeof(disk->contents),
+			    "%.63s", type);
+		else if (blkid_probe_lookup_value(probe, "PTTYPE", &type,
+		    NULL) == 0)
+			snprintf(disk->contents, sizeof(disk->contents),
+			    "%.40s partition table", type);
+	}
+	blkid_free_probe(probe);
+}
+
+static void
+look_at(struct disk *disk)
+{
+	int fd = open(disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	struct stat sb;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &sb) == 0 &&
+	    (S_ISBLK(sb.st_mode) || S_ISREG(sb.st_mode))) {
+		disk->present = true;
+		disk->is_device = S_ISBLK(sb.st_mode);
+		disk->size = (uint64_t)sb.st_size;
+		if (disk->is_device) {
+			if (ioctl(fd, BLKGETSIZE64, &disk->size) != 0)
+				disk->size = 0;
+			device_facts(disk, sb.st_rdev);
+			device_holder(disk, sb.st_rdev);
+		}
+		probe_contents(disk, fd);
+	}
+	close(fd);
+}
+
+void
+disks_scan(struct disks *disks)
+{
+	if (disks->devices)
+		add_devices(disks);
+	for (unsigned i = 0; i < disks->n; i++)
+		look_at(&disks->disk[i]);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One appliance.  Everything dozod knows hangs off struct dozo, so that two
+ * of them can live in one test process.
+ */
+#ifndef ADMIN_DOZO_H
+#define ADMIN_DOZO_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "admin/conf.h"
+#include "admin/doc.h"
+#include "admin/state.h"
+#include "admin/work.h"
+#include "core/loop.h"
+#include "pool/pool.h"
+#include "raid/raid.h"
+#include "target/target.h"
+
+struct control;
+struct events;
+struct jobs;
+
+struct dozo_volume {
+	TAILQ_ENTRY(dozo_volume) link;
+	struct dozo_pool *pool;
+	struct volume *volume;
+	char uuid[UUID_SIZE];
+	struct scsi_lu *lu;
+};
+TAILQ_HEAD(dozo_volumes, dozo_volume);
+
+enum dozo_pool_state {
+	DOZO_POOL_ONLINE,
+	DOZO_POOL_OFFLINE,	/* expected, but could not be opened: see why */
+	DOZO_POOL_BUSY,		/* being created, imported or stopped */
+};
+
+struct dozo_pool {
+	TAILQ_ENTRY(dozo_pool) link;
+	struct dozo *dozo;
+	char name[NAME_SIZE];
+	enum dozo_pool_state state;
+	struct err why;
+	struct raid *raid;
+	struct pool *pool;
+	struct dozo_volumes volumes;	/* in name order as they are in pool */
+	/* Members as opened, to inject faults; owned by raid. */
+	unsigned nfaults;
+	struct { char path[DOC_PATH_SIZE]; struct blk *blk; }
+	    fault[DOC_MEMBERS_MAX];
+};
+TAILQ_HEAD(dozo_pools, dozo_pool);
+
+struct dozo_portal {
+	struct sock_addr addr;
+	uint16_t tag;
+	bool open;
+	struct err why;			/* why not open */
+};
+
+struct dozo {
+	struct loop *loop;
+	struct conf conf;
+	char conf_path[DOC_PATH_SIZE];
+	struct state *state;
+	struct worker *worker;
+	struct doc *doc;		/* in force; replaced, never edited */
+	struct target_server *server;
+	struct control *control;
+	struct events *events;
+	struct jobs *jobs;
+	struct dozo_pools pools;
+	unsigned nportals;
+	struct dozo_portal portals[CONF_LISTEN_MAX + DOC_PORTALS_MAX];
+	bool changing;			/* a change holds the lock */
+	struct op_queue change_wait;
+	uint64_t start_ns, start_s;
+	bool fault_injection;
+	bool serving;			/* portals are open */
+	bool stopping;
+};
+
+/* --- one change at a time --- */
+
+/* Hold `op` until it has the lock. */
+void dozo_lock(struct dozo *d, struct op *op);
+void dozo_unlock(struct dozo *d);
+
+/* --- look-up --- */
+
+struct dozo_pool *dozo_pool(struct dozo *d, const char *name);
+struct dozo_volume *dozo_volume(struct dozo_pool *pool, const char *name);
+struct dozo_volume *dozo_volume_by_uuid(struct dozo *d, const char *uuid);
+/*
+ * "pool/volume" to the volume, or NULL with err: no such pool, pool offline
+ * and why, no such volume.
+ */
+struct dozo_volume *dozo_find_volume(struct dozo *d, const char *path,
+    struct err *err);
+/* Split "pool/volume"; checks both names. */
+bool dozo_split_path(const char *path, char pool[NAME_SIZE],
+    char volume[NAME_SIZE], struct err *err);
+/* A random UUID in text form. */
+void dozo_new_uuid(struct dozo *d, char text[UUID_SIZE]);
+
+/* --- apply.c --- */
+
+/* Bring the target server to what the document says. */
+int dozo_apply(struct dozo *d, struct err *err);
+
+/* --- volumes.c --- */
+
+/* A volume of an open pool becomes a logical unit. */
+struct dozo_volume *dozo_volume_add(struct dozo_pool *pool,
+    struct volume *volume, struct err *err);
+/* The LU must be drained and unmapped. */
+void dozo_volume_remove(struct dozo_volume *volume);
+void dozo_volume_refresh(struct dozo_volume *volume);
+
+/* --- events.c --- */
+
+int events_new(struct dozo *d, struct err *err);
+void events_free(struct dozo *d);
+/* Tell followers; takes over `data` (an object or NULL). */
+void event_emit(struct dozo *d, const char *kind, json_t *data);
+/* Events after `since`, oldest first; a new array. */
+json_t *events_since(struct dozo *d, uint64_t since, unsigned max);
+
+#endif

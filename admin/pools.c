@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pools up, made and down.
+ *
+ * Invariants: a pool that is ONLINE has array, pool and one LU per volume;
+ * any other has none of them.  Members that were opened belong to the array
+ * from assembly or creation on, before that to the op here, which closes them
+ * if it fails.
+ */
+#include "config.h"
+
+#define LOG_AREA LOG_ADMIN
+#include "admin/pools.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+
+/* --- the list --- */
+
+struct dozo_pool *
+dozo_pool_new(struct dozo *d, const char *name, enum dozo_pool_state state)
+{
+	struct dozo_pool *pool = calloc(1, sizeof(*pool));
+
+	if (pool == NULL)
+		return NULL;
+	pool->dozo = d;
+	pool->state = state;
+	snprintf(pool->name, sizeof(pool->name), "%s", name);
+	TAILQ_INIT(&pool->volumes);
+	TAILQ_INSERT_TAIL(&d->pools, pool, link);
+	return pool;
+}
+
+void
+dozo_pool_free(struct dozo_pool *pool)
+{
+	if (pool == NULL)
+		return;
+	assert(pool->raid == NULL && pool->pool == NULL);
+	assert(TAILQ_EMPTY(&pool->volumes));
+	TAILQ_REMOVE(&pool->dozo->pools, pool, link);
+	free(pool);
+}
+
+struct dozo_pool *
+dozo_pool(struct dozo *d, const char *name)
+{
+	struct dozo_pool *pool;
+
+	TAILQ_FOREACH(pool, &d->pools, link) {
+		if (strcmp(pool->name, name) == 0)
+			return pool;
+	}
+	return NULL;
+}
+
+struct dozo_volume *
+dozo_volume(struct dozo_pool *pool, const char *name)
+{
+	struct dozo_volume *dv;
+	struct volume *volume;
+
+	if (pool->pool == NULL)
+		return NULL;
+	volume = pool_volume_by_name(pool->pool, name);
+	TAILQ_FOREACH(dv, &pool->volumes, link) {
+		if (dv->volume == volume)
+			return dv;
+	}
+	return NULL;
+}
+
+struct dozo_volume *
+dozo_volume_by_uuid(struct dozo *d, const char *uuid)
+{
+	struct dozo_pool *pool;
+	struct dozo_volume *dv;
+
+	TAILQ_FOREACH(pool, &d->pools, link) {
+		if (pool->state != DOZO_POOL_ONLINE)
+			continue;
+		TAILQ_FOREACH(dv, &pool->volumes, link) {
+			if (strcmp(dv->uuid, uuid) == 0)
+				return dv;
+		}
+	}
+	return NULL;
+}
+
+bool
+dozo_split_path(const char *path, char pool[NAME_SIZE],
+    char volume[NAME_SIZE], struct err *err)
+{
+	const char *slash = strchr(path, '/');
+	size_t len = slash != NULL ? (size_t)(slash - path) : 0;
+
+	if (slash == NULL || len >= NAME_SIZE) {
+		err_set(err, EINVAL, "\"%.100s\" is not POOL/NAME", path);
+		return false;
+	}
+	memcpy(pool, path, len);
+	pool[len] = '\0';
+	snprintf(volume, NAME_SIZE, "%s", slash + 1);
+	return ident_name_ok("pool", pool, err) &&
+	    ident_name_ok("volume", slash + 1, err);
+}
+
+struct dozo_volume *
+dozo_find_volume(struct dozo *d, const char *path, struct err *err)
+{
+	char pool_name[NAME_SIZE], name[NAME_SIZE];
+	struct dozo_pool *pool;
+	struct dozo_volume *dv;
+
+	if (!dozo_split_path(path, pool_name, name, err))
+		return NULL;
+	pool = dozo_pool(d, pool_name);
+	if (pool == NULL) {
+		err_set(err, ENOENT, "there is no pool %s", pool_name);
+		err_hint(err, "`dozoctl pool list` shows the pools.");
+		return NULL;
+	}
+	if (pool->state != DOZO_POOL_ONLINE) {
+		err_set(err, EIO, "pool %s is not open: %s", pool_name,
+		    err_is(&pool->why) ? pool->why.text : "it is busy");
+		err_hint(err, "`dozoctl pool status %s` says what to do.",
+		    pool_name);
+		return NULL;
+	}
+	dv = dozo_volume(pool, name);
+	if (dv == NULL) {
+		err_set(err, ENOENT, "there is no volume %s", path);
+		err_hint(err, "`dozoctl volume list %s` shows the volumes.",
+		    pool_name);
+	}
+	return dv;
+}
+
+void
+dozo_new_uuid(struct dozo *d, char text[UUID_SIZE])
+{
+	uint8_t uuid[16];
+
+	loop_random(d->loop, uuid, sizeof(uuid));
+	uuid_stamp(uuid);
+	uuid_print(uuid, text);
+}
+
+void
+dozo_pool_describe(const struct dozo_pool *pool, struct doc_pool *out)
+{
+	struct raid_info array;
+	struct pool_info info;
+
+	assert(pool->state == DOZO_POOL_ONLINE || pool->raid != NULL);
+	memset(out, 0, sizeof(*out));
+	raid_get_info(pool->raid, &array);
+	pool_get_info(pool->pool, &info);
+	snprintf(out->name, sizeof(out->name), "%s", pool->name);
+	uuid_print(info.uuid, out->uuid);
+	uuid_print(array.spec.uuid, out->array_uuid);
+	for (unsigned i = 0; i < array.nmembers; i++) {
+		if (array.member[i].path[0] == '\0')
+			continue;
+		snprintf(out->member[out->nmembers++].path, DOC_PATH_SIZE,
+		    "%s", array.member[i].path);
+	}
+}
+
+/* --- members --- */
+
+/*
+ * Open one member, through a fault injector if dozod was told so.  Fills the
+ * pool's list of fault injectors.
+ */
+static int
+open_member(struct dozo_pool *pool, const char *path, struct blk **out,
+    struct err *err)
+{
+	struct blk *fault;
+	int r;
+
+	r = blk_file_open(pool->dozo->loop, path, false, out, err);
+	if (r != 0 || !pool->dozo->fault_injection)
+		return r;
+	fault = blk_fault_new(*out);
+	if (fault == NULL) {
+		blk_close(*out);
+		return err_set(err, ENOMEM, "out of memory");
+	}
+	assert(pool->nfaults < DOC_MEMBERS_MAX);
+	snprintf(pool->fault[pool->nfaults].path, DOC_PATH_SIZE, "%s", path);
+	pool->fault[pool->nfaults++].blk = fault;
+	*out = fault;
+	return 0;
+}
+
+static void
+member_closed(struct dozo_pool *pool, const struct blk *blk)
+{
+	for (unsigned i = 0; i < pool->nfaults; i++) {
+		if (pool->fault[i].blk == blk) {
+			pool->fault[i] = pool->fault[--pool->nfaults];
+			return;
+		}
+	}
+}
+
+static void
+close_member(struct dozo_pool *pool, struct blk *blk)
+{
+	member_closed(pool, blk);
+	blk_close(blk);
+}
+
+static void
+array_event(void *arg, const char *what)
+{
+	struct dozo_pool *pool = arg;
+
+	log_warn("pool=%s: %s", pool->name, what);
+	event_emit(pool->dozo, "array", json_pack("{s:s, s:s}", "pool",
+	    pool->name, "text", what));
+}
+
+/* A pool that was opened or made becomes ONLINE. */
+static int
+pool_online(struct dozo_pool *pool, struct err *err)
+{
+	struct volume *volume = NULL;
+
+	while ((volume = pool_volume_next(pool->pool, volume)) != NULL) {
+		if (dozo_volume_add(pool, volume, err) == NULL)
+			return -ENOMEM;
+	}
+	raid_set_listener(pool->raid, array_event, pool);
+	pool->state = DOZO_POOL_ONLINE;
+	err_clear(&pool->why);
+	return 0;
+}
+
+/* --- up --- */
+
+enum pool_up_step { UP_OPEN, UP_POOL, UP_ONLINE, UP_DONE };
+
+static const char *const pool_up_steps[] = { "OPEN", "POOL", "ONLINE",
+	"DONE" };
+
+static void pool_up_run(struct op *op);
+
+static const struct op_type pool_up_type = {
+	.name = "pool_up",
+	.steps = pool_up_steps,
+	.nsteps = nitems(pool_up_steps),
+	.run = pool_up_run,
+};
+
+static void
+up_open(struct pool_up *up)
+{
+	struct raid_assemble *assemble = &up->assemble;
+
+	assemble->loop = up->pool->dozo->loop;
+	memcpy(assemble->uuid, up->array_uuid, sizeof(assemble->uuid));
+	assemble->allow_degraded = true;
+	for (unsigned i = 0; i < up->nmembers; i++) {
+		struct err why = { 0 };
+
+		if (open_member(up->pool, up->member[i].path,
+		    &assemble->blks[assemble->nblks], &why) == 0) {
+			assemble->nblks++;
+			continue;
+		}
+		up->missing++;
+		log_err("pool=%s: member %s is missing: %s. %s",
+		    up->pool->name, up->member[i].path, why.text, why.hint);
+		if (!err_is(&up->pool->why))
+			up->pool->why = why;
+	}
+	if (assemble->nblks == 0) {
+		err_set(&up->err, ENODEV, "none of its %u disks could be "
+		    "opened: %s", up->nmembers, up->pool->why.text);
+		err_hint(&up->err, "%s", up->pool->why.hint);
+		return;
+	}
+	raid_assemble_start(assemble, &up->op);
+}
+
+static void
+up_pool(struct pool_up *up)
+{
+	struct raid_assemble *assemble = &up->assemble;
+
+	if (assemble->raid == NULL) {
+		up->err = assemble->err;
+		for (unsigned i = 0; i < assemble->nblks; i++)
+			close_member(up->pool, assemble->blks[i]);
+		return;
+	}
+	for (unsigned i = 0; i < assemble->nrejected; i++) {
+		log_err("pool=%s: %s is not used: %s. %s", up->pool->name,
+		    assemble->rejected[i].blk->name,
+		    assemble->rejected[i].why.text,
+		    assemble->rejected[i].why.hint);
+		close_member(up->pool, assemble->rejected[i].blk);
+		up->missing++;
+	}
+	up->pool->raid = assemble->raid;
+	up->open.loop = up->pool->dozo->loop;
+	up->open.blk = raid_blk(assemble->raid);
+	pool_open_start(&up->open, &up->op);
+}
+
+/* Make its LUs; on error take down what is up. */
+static void
+up_online(struct pool_up *up)
+{
+	struct dozo_pool *pool = up->pool;
+
+	if (!err_is(&up->err) && err_is(&up->open.err))
+		up->err = up->open.err;
+	if (!err_is(&up->err)) {
+		pool->pool = up->open.pool;
+		pool_online(pool, &up->err);
+	}
+	if (err_is(&up->err) && pool->raid != NULL) {
+		up->undo.pool = pool;
+		pool_down_start(&up->undo, &up->op);
+	}
+}
+
+static void
+up_done(struct pool_up *up)
+{
+	struct dozo_pool *pool = up->pool;
+
+	if (!err_is(&up->err)) {
+		assert(pool->state == DOZO_POOL_ONLINE);
+		return;
+	}
+	pool->state = DOZO_POOL_OFFLINE;
+	pool->why = up->err;
+	log_err("pool=%s is not served: %s. %s", pool->name, up->err.text,
+	    up->err.hint);
+}
+
+static void
+pool_up_run(struct op *op)
+{
+	struct pool_up *up = op_owner(op, struct pool_up);
+
+	switch ((enum pool_up_step)op->step) {
+	case UP_OPEN:
+		up_open(up);
+		op->step = err_is(&up->err) ? UP_DONE : UP_POOL;
+		return;
+	case UP_POOL:
+		up_pool(up);
+		op->step = UP_ONLINE;
+		return;
+	case UP_ONLINE:
+		up_online(up);
+		op->step = UP_DONE;
+		return;
+	case UP_DONE:
+		up_done(up);
+		op_end(op);
+		return;
+	}
+	bug("pool_up: bad step %u", op->step);
+}
+
+void
+pool_up_start(struct pool_up *up, struct op *parent)
+{
+	assert(up->pool->raid == NULL && up->nmembers <= DOC_MEMBERS_MAX);
+	up->pool->state = DOZO_POOL_BUSY;
+	err_clear(&up->pool->why);
+	op_start(&up->op, &pool_up_type, loop_sched(up->pool->dozo->loop),
+	    parent);
+}
+
+void
+pool_up_init(struct pool_up *up, struct dozo_pool *pool,
+    const struct doc_pool *want)
+{
+	up->pool = pool;
+	up->nmembers = want->nmembers;
+	memcpy(up->member, want->member, sizeof(up->member));
+	if (!uuid_parse(want->array_uuid, up->array_uuid))
+		bug("the document's UUIDs were checked");
+}
+
+/* --- make --- */
+
+enum pool_make_step { MAKE_ARRAY, MAKE_FORMAT, MAKE_OPEN, MAKE_ONLINE,
+	MAKE_UNDO, MAKE_DONE };
+
+static const char *const pool_make_steps[] = { "ARRAY", "FORMAT", "OPEN",
+	"ONLINE", "UNDO", "DONE" };
+
+static void pool_make_run(struct op *op);
+
+static const struct op_type pool_make_type = {
+	.name = "pool_make",
+	.steps = pool_make_steps,
+	.nsteps = nitems(pool_make_steps),
+	.run = pool_make_run,
+};
+
+int
+pool_make_open(struct pool_make *make)
+{
+	assert(make->nopen == 0 && make->spec.members <= RAID_MEMBERS_MAX);
+	for (unsigned i = 0; i < make->spec.members; i++) {
+		if (open_member(make->pool, make->path[i],
+		    &make->create.members[i], &make->err) != 0) {
+			pool_make_close(make);
+			return -make->err.code;
+		}
+		make->nopen++;
+	}
+	return 0;
+}
+
+void
+pool_make_close(struct pool_make *make)
+{
+	while (make->nopen > 0)
+		close_member(make->pool, make->create.members[--make->nopen]);
+}
+
+static void
+make_format(struct pool_make *make)
+{
+	if (make->create.raid == NULL) {
+		make->err = make->create.err;
+		pool_make_close(make);
+		return;
+	}
+	make->nopen = 0;	/* the array's now */
+	make->format.blk = raid_blk(make->create.raid);
+	snprintf(make->format.name, sizeof(make->format.name), "%s",
+	    make->pool->name);
+	make->format.extent_bytes = make->extent_bytes;
+	make->format.force = true;	/* the array was zeroed */
+	pool_format_start(&make->format, &make->op);
+}
+
+static void
+make_online(struct pool_make *make)
+{
+	struct dozo_pool *pool = make->pool;
+
+	if (make->open.pool == NULL) {
+		make->err = make->open.err;
+		return;
+	}
+	pool->raid = make->create.raid;
+	pool->pool = make->open.pool;
+	/* A new pool has no volumes: nothing that could fail. */
+	if (pool_online(pool, &make->err) != 0)
+		bug("a new pool has volumes");
+}
+
+static void
+pool_make_run(struct op *op)
+{
+	struct pool_make *make = op_owner(op, struct pool_make);
+
+	switch ((enum pool_make_step)op->step) {
+	case MAKE_ARRAY:
+		make->create.loop = make->pool->dozo->loop;
+		make->create.spec = make->spec;
+		make->create.force = make->force;
+		raid_create_start(&make->create, op);
+		op->step = MAKE_FORMAT;
+		return;
+	case MAKE_FORMAT:
+		make_format(make);
+		op->step = err_is(&make->err) ? MAKE_DONE : MAKE_OPEN;
+		return;
+	case MAKE_OPEN:
+		if (err_is(&make->format.err)) {
+			make->err = make->format.err;
+			op->step = MAKE_UNDO;
+			return;
+		}
+		make->open.loop = make->pool->dozo->loop;
+		make->open.blk = make->format.blk;
+		pool_open_start(&make->open, op);
+		op->step = MAKE_ONLINE;
+		return;
+	case MAKE_ONLINE:
+		make_online(make);
+		op->step = err_is(&make->err) ? MAKE_UNDO : MAKE_DONE;
+		return;
+	case MAKE_UNDO:
+		make->stop.raid = make->create.raid;
+		raid_stop_start(&make->stop, op);
+		op->step = MAKE_DONE;
+		return;
+	case MAKE_DONE:
+		op_end(op);
+		return;
+	}
+	bug("pool_make: bad step %u", op->step);
+}
+
+void
+pool_make_start(struct pool_make *make, struct op *parent)
+{
+	assert(make->nopen == make->spec.members);
+	op_start(&make->op, &pool_make_type,
+	    loop_sched(make->pool->dozo->loop), parent);
+}
+
+/* --- down --- */
+
+enum pool_down_step { DOWN_DRAIN, DOWN_POOL, DOWN_ARRAY, DOWN_DONE };
+
+static const char *const pool_down_steps[] = { "DRAIN", "POOL", "ARRAY",
+	"DONE" };
+
+static void pool_down_run(struct op *op);
+
+static const struct op_type pool_down_type = {
+	.name = "pool_down",
+	.steps = pool_down_steps,
+	.nsteps = nitems(pool_down_steps),
+	.run = pool_down_run,
+};
+
+/* One LU per turn; the step is entered again until none is left. */
+static bool
+drain_next(struct pool_down *down)
+{
+	struct dozo_volume *dv, *last = NULL;
+
+	TAILQ_FOREACH(dv, &down->pool->volumes, link) {
+		if (dv == down->drained) {
+			last = dv;
+			break;
+		}
+	}
+	down->drained = last != NULL ? TAILQ_NEXT(last, link) :
+	    TAILQ_FIRST(&down->pool->volumes);
+	if (down->drained == NULL)
+		return false;
+	scsi_lu_drain(down->drained->lu, &down->op);
+	return true;
+}
+
+static void
+down_pool(struct pool_down *down)
+{
+	struct dozo_volume *dv;
+
+	while ((dv = TAILQ_FIRST(&down->pool->volumes)) != NULL)
+		dozo_volume_remove(dv);
+	if (down->pool->pool == NULL)
+		return;
+	down->close.pool = down->pool->pool;
+	down->pool->pool = NULL;
+	pool_close_start(&down->close, &down->op);
+}
+
+static void
+pool_down_run(struct op *op)
+{
+	struct pool_down *down = op_owner(op, struct pool_down);
+	struct dozo_pool *pool = down->pool;
+
+	switch ((enum pool_down_step)op->step) {
+	case DOWN_DRAIN:
+		if (!drain_next(down))
+			op->step = DOWN_POOL;
+		return;
+	case DOWN_POOL:
+		down_pool(down);
+		op->step = DOWN_ARRAY;
+		return;
+	case DOWN_ARRAY:
+		if (pool->raid != NULL) {
+			raid_set_listener(pool->raid, NULL, NULL);
+			down->stop.raid = pool->raid;
+			raid_stop_start(&down->stop, op);
+		}
+		op->step = DOWN_DONE;
+		return;
+	case DOWN_DONE:
+		pool->raid = NULL;
+		pool->nfaults = 0;
+		pool->state = DOZO_POOL_OFFLINE;
+		down->err = err_is(&down->close.err) ? down->close.err :
+		    down->stop.err;
+		if (err_is(&down->err))
+			log_err("pool=%s: %s", pool->name, down->err.text);
+		op_end(op);
+		return;
+	}
+	bug("pool_down: bad step %u", op->step);
+}
+
+void
+pool_down_start(struct pool_down *down, struct op *parent)
+{
+	down->pool->state = DOZO_POOL_BUSY;
+	down->drained = NULL;
+	op_start(&down->op, &pool_down_type,
+	    loop_sched(down->pool->dozo->loop), parent);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Bringing pools up and down: members, array, pool, logical units.  Ops, as
+ * in raid/raid.h: fill "in", start, read "out" when they have ended.
+ */
+#ifndef ADMIN_POOLS_H
+#define ADMIN_POOLS_H
+
+#include "admin/dozo.h"
+
+/* A pool in the list, without anything open; NULL without memory. */
+struct dozo_pool *dozo_pool_new(struct dozo *d, const char *name,
+    enum dozo_pool_state state);
+/* Nothing is open. */
+void dozo_pool_free(struct dozo_pool *pool);
+
+/*
+ * Close LUs (unmapped before), pool, array and members.  Ends with the pool
+ * OFFLINE and nothing open; err tells what could not be written.
+ */
+struct pool_down {
+	struct op op;
+	/* in */
+	struct dozo_pool *pool;
+	/* out */
+	struct err err;
+	/* private */
+	struct dozo_volume *drained;	/* the last one that was */
+	struct pool_close close;
+	struct raid_stop stop;
+};
+void pool_down_start(struct pool_down *down, struct op *parent);
+
+/* Open and assemble what `members` name, open the pool, make its LUs. */
+struct pool_up {
+	struct op op;
+	/* in */
+	struct dozo_pool *pool;
+	unsigned nmembers;
+	struct doc_member member[DOC_MEMBERS_MAX];
+	uint8_t array_uuid[16];		/* zero: what they agree on */
+	/* out; on error the pool is OFFLINE with the reason in why */
+	struct err err;
+	unsigned missing;		/* members that were not there */
+	/* private */
+	struct raid_assemble assemble;
+	struct pool_open open;
+	struct pool_down undo;
+};
+void pool_up_start(struct pool_up *up, struct op *parent);
+/* Fill "in" from the document. */
+void pool_up_init(struct pool_up *up, struct dozo_pool *pool,
+    const struct doc_pool *want);
+
+/* Make array and pool on blank disks. */
+struct pool_make {
+	struct op op;
+	/* in */
+	struct dozo_pool *pool;
+	struct raid_spec spec;
+	char path[RAID_MEMBERS_MAX][DOC_PATH_SIZE];
+	uint32_t extent_bytes;
+	bool force;
+	/* out */
+	struct err err;
+	/* private */
+	unsigned nopen;
+	struct raid_create create;
+	struct pool_format format;
+	struct pool_open open;
+	struct raid_stop stop;
+};
+/* Opens the members at once: -errno with err if one cannot be used. */
+int pool_make_open(struct pool_make *make);
+void pool_make_close(struct pool_make *make);
+void pool_make_start(struct pool_make *make, struct op *parent);
+
+/* What the document should say about an open pool. */
+void dozo_pool_describe(const struct dozo_pool *pool, struct doc_pool *out);
+
+#endif

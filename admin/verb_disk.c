@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Verbs for disks and image files. */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/disks.h"
+#include "admin/verbs.h"
+
+/* --- list, show --- */
+
+struct disk_work {
+	struct work work;
+	struct disks disks;
+};
+
+/* On the helper thread: reads sysfs and the disks themselves. */
+static void
+scan(void *arg)
+{
+	struct disk_work *w = arg;
+
+	disks_scan(&w->disks);
+}
+
+static struct disk_work *
+scan_start(struct req *req, const char *only)
+{
+	struct disk_work *w = calloc(1, sizeof(*w));
+	const struct doc *doc = req->dozo->doc;
+
+	if (w == NULL) {
+		err_set(&req->err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	req->work = w;
+	if (only != NULL)
+		disks_add(&w->disks, only);
+	else
+		w->disks.devices = true;
+	for (unsigned i = 0; only == NULL && i < doc->npools; i++) {
+		for (unsigned j = 0; j < doc->pools[i].nmembers; j++)
+			disks_add(&w->disks, doc->pools[i].member[j].path);
+	}
+	work_start(req->dozo->worker, &w->work, scan, w, &req->op);
+	return w;
+}
+
+/* Which pool has it, and how it does there. */
+static void
+add_use(json_t *json, struct dozo *d, const char *path)
+{
+	struct dozo_pool *pool;
+
+	TAILQ_FOREACH(pool, &d->pools, link) {
+		struct raid_info a;
+
+		if (pool->state != DOZO_POOL_ONLINE)
+			continue;
+		raid_get_info(pool->raid, &a);
+		for (unsigned i = 0; i < a.nmembers; i++) {
+			if (strcmp(a.member[i].path, path) != 0)
+				continue;
+			json_object_set_new(json, "pool",
+			    json_string(pool->name));
+			json_object_set_new(json, "role",
+			    json_integer(a.member[i].role));
+			json_object_set_new(json, "state", json_string(
+			    raid_member_state_name(a.member[i].state)));
+		}
+	}
+}
+
+static json_t *
+disk_json(struct dozo *d, const struct disk *disk)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:s}",
+	    "path", disk->path, "kind", disk->is_device ? "disk" : "file",
+	    "model", disk->model, "serial", disk->serial,
+	    "size", json_bytes(disk->size),
+	    "rotational", (int)disk->rotational,
+	    "present", (int)disk->present, "contents", disk->contents);
+
+	if (json != NULL)
+		add_use(json, d, disk->path);
+	return json;
+}
+
+void
+verb_disk_list(struct req *req)
+{
+	scan_start(req, NULL);
+}
+
+void
+verb_disk_list_end(struct req *req)
+{
+	struct disk_work *w = req->work;
+
+	if (w == NULL)
+		return;
+	req->result = json_array();
+	for (unsigned i = 0; i < w->disks.n; i++)
+		json_array_append_new(req->result, disk_json(req->dozo,
+		    &w->disks.disk[i]));
+	disks_fini(&w->disks);
+}
+
+void
+verb_disk_show(struct req *req)
+{
+	scan_start(req, arg_text(req, "path"));
+}
+
+void
+verb_disk_show_end(struct req *req)
+{
+	struct disk_work *w = req->work;
+
+	if (w == NULL)
+		return;
+	if (w->disks.n == 0 || !w->disks.disk[0].present)
+		err_set(&req->err, ENOENT, "there is no disk or image file "
+		    "%s", arg_text(req, "path"));
+	else
+		req->result = disk_json(req->dozo, &w->disks.disk[0]);
+	disks_fini(&w->disks);
+}
+
+/* --- fail --- */
+
+/* The member with this path, or NULL with err. */
+static struct dozo_pool *
+find_member(struct req *req, struct raid_member_info *member)
+{
+	const char *path = arg_text(req, "path");
+	struct dozo_pool *pool;
+
+	TAILQ_FOREACH(pool, &req->dozo->pools, link) {
+		struct raid_info a;
+
+		if (pool->state != DOZO_POOL_ONLINE)
+			continue;
+		raid_get_info(pool->raid, &a);
+		for (unsigned i = 0; i < a.nmembers; i++) {
+			if (strcmp(a.member[i].path, path) == 0) {
+				*member = a.member[i];
+				return pool;
+			}
+		}
+	}
+	err_set(&req->err, ENOENT, "%.200s is not a member of an open pool",
+	    path);
+	err_hint(&req->err, "`dozoctl disk list` shows the members.");
+	return NULL;
+}
+
+void
+verb_disk_fail(struct req *req)
+{
+	struct raid_member_info member;
+	struct dozo_pool *pool = find_member(req, &member);
+	struct raid_info a;
+	struct raid_fail *fail;
+
+	if (pool == NULL)
+		return;
+	raid_get_info(pool->raid, &a);
+	if (member.state == RAID_MEMBER_FAULTY || member.role < 0) {
+		req_result(req, json_pack("{s:s, s:s}", "path", member.path,
+		    "pool", pool->name), false);
+		return;
+	}
+	if (a.degraded > 0) {
+		err_set(&req->err, EBUSY, "pool %s is degraded already: "
+		    "without %s its data would be lost", pool->name,
+		    member.path);
+		err_hint(&req->err, "Replace the missing disk first.");
+		return;
+	}
+	if (req->dry_run) {
+		req_result(req, json_pack("{s:s, s:s}", "path", member.path,
+		    "pool", pool->name), true);
+		return;
+	}
+	fail = calloc(1, sizeof(*fail));
+	if (fail == NULL) {
+		err_set(&req->err, ENOMEM, "out of memory");
+		return;
+	}
+	req->work = fail;
+	fail->raid = pool->raid;
+	fail->role = (unsigned)member.role;
+	raid_fail_start(fail, &req->op);
+}
+
+void
+verb_disk_fail_end(struct req *req)
+{
+	struct raid_fail *fail = req->work;
+
+	if (fail == NULL)
+		return;
+	req->err = fail->err;
+	if (!err_is(&req->err))
+		req_result(req, json_pack("{s:s}", "path",
+		    arg_text(req, "path")), true);
+}
+
+/* --- fault --- */
+
+static bool
+fault_rule(struct req *req, struct fault_rule *rule)
+{
+	static const char *const kinds[] = {
+		[FAULT_ERROR] = "error", [FAULT_DELAY] = "delay",
+		[FAULT_STALL] = "stall", [FAULT_TORN] = "torn",
+		[FAULT_LOST] = "lost", [FAULT_CORRUPT] = "corrupt",
+	};
+	const char *kind = arg_text(req, "kind"), *on = arg_text(req, "on");
+	unsigned i;
+
+	for (i = 0; i < nitems(kinds) && strcmp(kinds[i], kind) != 0; i++)
+		;
+	if (i == nitems(kinds)) {
+		err_set(&req->err, EINVAL, "there is no fault \"%.40s\"",
+		    kind);
+		err_hint(&req->err, "Faults are error, delay, stall, torn, "
+		    "lost and corrupt; clear ends them.");
+		return false;
+	}
+	rule->action = (enum fault_action)i;
+	rule->err = EIO;
+	if (on == NULL)
+		rule->kinds = 0;
+	else if (strcmp(on, "read") == 0)
+		rule->kinds = 1u << IO_READ;
+	else if (strcmp(on, "write") == 0)
+		rule->kinds = 1u << IO_WRITE;
+	else if (strcmp(on, "flush") == 0)
+		rule->kinds = 1u << IO_FLUSH;
+	else {
+		err_set(&req->err, EINVAL, "\"on\" is read, write or flush");
+		return false;
+	}
+	rule->off = arg_number(req, "offset", 0);
+	rule->len = arg_number(req, "length", 0);
+	rule->skip = (unsigned)MIN(arg_number(req, "skip", 0), UINT32_MAX);
+	rule->count = (unsigned)MIN(arg_number(req, "count", 0), UINT32_MAX);
+	rule->delay_ms = arg_number(req, "delay_ms", 1000);
+	rule->torn_bytes = arg_number(req, "torn_bytes", 512);
+	return true;
+}
+
+static struct blk *
+find_fault(struct dozo *d, const char *path)
+{
+	struct dozo_pool *pool;
+
+	TAILQ_FOREACH(pool, &d->pools, link) {
+		for (unsigned i = 0; i < pool->nfaults; i++) {
+			if (strcmp(pool->fault[i].path, path) == 0)
+				return pool->fault[i].blk;
+		}
+	}
+	return NULL;
+}
+
+void
+verb_disk_fault(struct req *req)
+{
+	const char *path = arg_text(req, "path");
+	struct fault_rule rule = { 0 };
+	struct blk *fault = find_fault(req->dozo, path);
+	bool clear = strcmp(arg_text(req, "kind"), "clear") == 0;
+
+	if (!req->dozo->fault_injection) {
+		err_set(&req->err, ENOTSUP, "this daemon injects no faults");
+		err_hint(&req->err, "Start dozod with --fault-injection; "
+		    "never where data matters.");
+		return;
+	}
+	if (fault == NULL) {
+		err_set(&req->err, ENOENT, "%.200s is not a member of an "
+		    "open pool", path);
+		return;
+	}
+	if (!clear && !fault_rule(req, &rule))
+		return;
+	if (!req->dry_run) {
+		if (clear)
+			blk_fault_clear(fault);
+		else if (blk_fault_add(fault, &rule) != 0)
+			err_set(&req->err, ENOMEM, "out of memory");
+	}
+	if (!err_is(&req->err))
+		req_result(req, json_pack("{s:s, s:s}", "path", path, "kind",
+		    arg_text(req, "kind")), true);
+}

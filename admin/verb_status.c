@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Verbs that look: health with what to do next, work in flight, sessions,
+ * counters, events, jobs.
+ */
+#include "config.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/verbs.h"
+
+#define KNOCKS_SHOWN 64u
+#define OPS_SHOWN 1000u
+#define EVENTS_SHOWN 200u
+
+/* --- status --- */
+
+struct health {
+	json_t *problems;
+	bool failed;			/* something is not served */
+};
+
+static void __attribute__((format(printf, 4, 5)))
+problem(struct health *h, bool failed, const char *hint, const char *fmt, ...)
+{
+	struct err err = { 0 };
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err.text, sizeof(err.text), fmt, ap);
+	va_end(ap);
+	h->failed = h->failed || failed;
+	json_array_append_new(h->problems, json_pack("{s:s, s:s, s:s}",
+	    "severity", failed ? "failed" : "degraded", "text", err.text,
+	    "hint", hint));
+}
+
+static void
+pool_problems(struct health *h, const struct dozo_pool *pool)
+{
+	struct pool_info info;
+	struct raid_info a;
+
+	if (pool->state == DOZO_POOL_BUSY)
+		return;
+	if (pool->state == DOZO_POOL_OFFLINE) {
+		problem(h, true, pool->why.hint, "pool %s is not served: %s",
+		    pool->name, pool->why.text);
+		return;
+	}
+	raid_get_info(pool->raid, &a);
+	pool_get_info(pool->pool, &info);
+	for (unsigned i = 0; a.failed && i < 1; i++)
+		problem(h, true, "Bring the missing disks back, then stop and "
+		    "start the pool.", "pool %s has lost too many disks",
+		    pool->name);
+	for (unsigned i = 0; i < a.nmembers; i++) {
+		if (a.member[i].state == RAID_MEMBER_MISSING ||
+		    a.member[i].state == RAID_MEMBER_FAULTY)
+			problem(h, false, "Data is served without redundancy: "
+			    "replace the disk soon.",
+			    "pool %s: member %d is %s%s%s", pool->name,
+			    a.member[i].role,
+			    raid_member_state_name(a.member[i].state),
+			    a.member[i].path[0] != '\0' ? ": " : "",
+			    a.member[i].path);
+	}
+	if (info.size > 0 && info.used >= info.size / 100 * 75)
+		problem(h, false, "Delete what is not needed.",
+		    "pool %s is %u %% full", pool->name,
+		    (unsigned)(info.used / (info.size / 100)));
+}
+
+static void
+config_problems(struct health *h, struct dozo *d)
+{
+	for (unsigned i = 0; i < d->doc->nmaps; i++) {
+		const struct doc_map *m = &d->doc->maps[i];
+		const struct dozo_pool *pool = dozo_pool(d, m->pool);
+
+		if (dozo_volume_by_uuid(d, m->volume_uuid) != NULL)
+			continue;
+		if (pool != NULL && pool->state != DOZO_POOL_ONLINE)
+			continue;	/* told as the pool's problem */
+		problem(h, false, "Unmap it, or import the pool that has "
+		    "it.", "%s/%s is mapped to host %s on target %s, but "
+		    "does not exist", m->pool, m->volume, m->host, m->target);
+	}
+	for (unsigned i = 0; i < d->nportals; i++) {
+		char text[140];
+
+		if (!d->portals[i].open)
+			problem(h, false, d->portals[i].why.hint,
+			    "portal %s is not open: %s",
+			    conf_print_addr(&d->portals[i].addr, text,
+			    sizeof(text)), d->portals[i].why.text);
+	}
+}
+
+static void
+count_session(void *arg, const struct target_session_info *info)
+{
+	if (!info->discovery)
+		++*(unsigned *)arg;
+}
+
+void
+verb_status(struct req *req)
+{
+	struct dozo *d = req->dozo;
+	struct health h = { .problems = json_array() };
+	json_t *pools = json_array();
+	struct dozo_pool *pool;
+	unsigned sessions = 0, volumes = 0;
+
+	TAILQ_FOREACH(pool, &d->pools, link) {
+		struct dozo_volume *dv;
+
+		pool_problems(&h, pool);
+		TAILQ_FOREACH(dv, &pool->volumes, link)
+			volumes++;
+		json_array_append_new(pools, pool_json(pool));
+	}
+	config_problems(&h, d);
+	target_sessions(d->server, count_session, &sessions);
+	req->result = json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:i, s:i, "
+	    "s:i, s:i, s:i, s:o}",
+	    "health", h.failed ? "failed" :
+	    json_array_size(h.problems) > 0 ? "degraded" : "healthy",
+	    "problems", h.problems, "version", PACKAGE_VERSION,
+	    "appliance", d->doc->appliance,
+	    "uptime_s", (json_int_t)((loop_now(d->loop) - d->start_ns) /
+	    NSEC_PER_SEC), "generation", (json_int_t)d->doc->generation,
+	    "volumes", (int)volumes, "targets", (int)d->doc->ntargets,
+	    "hosts", (int)d->doc->nhosts, "mappings", (int)d->doc->nmaps,
+	    "sessions", (int)sessions, "pools", pools);
+}
+
+void
+verb_version(struct req *req)
+{
+	req->result = json_pack("{s:s, s:i, s:s, s:s}", "version",
+	    PACKAGE_VERSION, "document_format", DOC_FORMAT,
+	    "array_format", "md 1.2", "api", "v1");
+}
+
+/* --- ops --- */
+
+void
+verb_ops(struct req *req)
+{
+	struct op_sched *sched = loop_sched(req->dozo->loop);
+	struct op *op;
+	unsigned n = 0;
+
+	req->result = json_array();
+	TAILQ_FOREACH(op, &sched->live, live) {
+		char text[160];
+
+		if (n++ == OPS_SHOWN)
+			break;
+		op_describe(op, text, sizeof(text));
+		json_array_append_new(req->result, json_pack(
+		    "{s:s, s:s, s:s, s:f}", "op", op->type->name, "step",
+		    op->step < op->type->nsteps ? op->type->steps[op->step] :
+		    "?", "text", text, "age_ms",
+		    (double)(sched->now_ns - op->start_ns) / 1e6));
+	}
+}
+
+/* --- sessions --- */
+
+static void
+session_json(void *arg, const struct target_session_info *s)
+{
+	json_t *list = arg;
+	char peer[140], local[140], isid[13];
+
+	for (unsigned i = 0; i < sizeof(s->isid); i++)
+		snprintf(isid + 2 * i, 3, "%02x", s->isid[i]);
+	json_array_append_new(list, json_pack("{s:i, s:s, s:s, s:s, s:s, s:s,"
+	    "s:i, s:b, s:s, s:s, s:I, s:s, s:b, s:b, s:b, s:b, s:b, s:I, s:I,"
+	    "s:I, s:I, s:I, s:i, s:I, s:I, s:o, s:o}",
+	    "id", (int)s->id, "initiator", s->initiator,
+	    "initiator_alias", s->initiator_alias, "target", s->target,
+	    "host", s->host, "isid", isid, "tsih", (int)s->tsih,
+	    "discovery", (int)s->discovery,
+	    "peer", conf_print_addr(&s->peer, peer, sizeof(peer)),
+	    "local", conf_print_addr(&s->local, local, sizeof(local)),
+	    "since_s", (json_int_t)s->since_s,
+	    "auth", s->auth != NULL ? s->auth : "none",
+	    "mutual", (int)s->mutual,
+	    "header_digest", (int)s->header_digest,
+	    "data_digest", (int)s->data_digest,
+	    "initial_r2t", (int)s->initial_r2t,
+	    "immediate_data", (int)s->immediate_data,
+	    "max_recv_segment", (json_int_t)s->max_recv_segment,
+	    "max_send_segment", (json_int_t)s->max_send_segment,
+	    "first_burst", (json_int_t)s->first_burst,
+	    "max_burst", (json_int_t)s->max_burst,
+	    "max_outstanding_r2t", (json_int_t)s->max_outstanding_r2t,
+	    "tasks", (int)s->tasks, "reads", (json_int_t)s->reads,
+	    "writes", (json_int_t)s->writes,
+	    "read_bytes", json_bytes(s->read_bytes),
+	    "write_bytes", json_bytes(s->write_bytes)));
+}
+
+void
+verb_sessions(struct req *req)
+{
+	req->result = json_array();
+	target_sessions(req->dozo->server, session_json, req->result);
+}
+
+struct find_session {
+	unsigned id;
+	bool found;
+};
+
+static void
+find_session(void *arg, const struct target_session_info *info)
+{
+	struct find_session *find = arg;
+
+	find->found = find->found || info->id == find->id;
+}
+
+void
+verb_session_drop(struct req *req)
+{
+	uint64_t id = arg_number(req, "id", 0);
+	struct find_session find = { .id = (unsigned)id };
+
+	if (id <= UINT32_MAX)
+		target_sessions(req->dozo->server, find_session, &find);
+	if (find.found && !req->dry_run)
+		target_session_drop(req->dozo->server, find.id);
+	req_result(req, json_pack("{s:I}", "id", (json_int_t)id), find.found);
+}
+
+void
+verb_knocks(struct req *req)
+{
+	struct target_knock *knocks = calloc(KNOCKS_SHOWN, sizeof(*knocks));
+	unsigned n;
+
+	if (knocks == NULL) {
+		err_set(&req->err, ENOMEM, "out of memory");
+		return;
+	}
+	req->result = json_array();
+	n = target_knocks(req->dozo->server, knocks, KNOCKS_SHOWN);
+	for (unsigned i = 0; i < n; i++) {
+		char peer[140];
+
+		json_array_append_new(req->result, json_pack(
+		    "{s:s, s:s, s:s, s:I, s:i, s:s}",
+		    "initiator", knocks[i].initiator,
+		    "target", knocks[i].target,
+		    "peer", conf_print_addr(&knocks[i].peer, peer,
+		    sizeof(peer)), "last_s", (json_int_t)knocks[i].last_s,
+		    "count", (int)knocks[i].count, "why", knocks[i].why));
+	}
+	free(knocks);
+}
+
+/* --- stats --- */
+
+static json_t *
+volume_stats(const struct dozo_volume *dv)
+{
+	struct scsi_lu_stats s;
+	struct volume_info info;
+
+	volume_get_info(dv->volume, &info);
+	scsi_lu_get_stats(dv->lu, &s);
+	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I}",
+	    "pool", dv->pool->name, "name", info.name,
+	    "reads", (json_int_t)s.reads, "writes", (json_int_t)s.writes,
+	    "read_bytes", json_bytes(s.read_bytes),
+	    "write_bytes", json_bytes(s.write_bytes),
+	    "others", (json_int_t)s.others, "errors", (json_int_t)s.errors,
+	    "read_us", (json_int_t)(s.read_ns / 1000),
+	    "write_us", (json_int_t)(s.write_ns / 1000));
+}
+
+static json_t *
+pool_stats(const struct dozo_pool *pool)
+{
+	struct raid_info a;
+	json_t *members = json_array();
+
+	raid_get_info(pool->raid, &a);
+	for (unsigned i = 0; i < a.nmembers; i++)
+		json_array_append_new(members, json_pack(
+		    "{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I}",
+		    "path", a.member[i].path,
+		    "reads", (json_int_t)a.member[i].reads,
+		    "writes", (json_int_t)a.member[i].writes,
+		    "read_bytes", json_bytes(a.member[i].read_bytes),
+		    "write_bytes", json_bytes(a.member[i].write_bytes),
+		    "read_errors", (json_int_t)a.member[i].read_errors,
+		    "write_errors", (json_int_t)a.member[i].write_errors,
+		    "corrected_errors",
+		    (json_int_t)a.member[i].corrected_errors));
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
+	    "name", pool->name, "full_writes", (json_int_t)a.full_writes,
+	    "rmw_writes", (json_int_t)a.rmw_writes,
+	    "rcw_writes", (json_int_t)a.rcw_writes,
+	    "prereads", (json_int_t)a.prereads,
+	    "degraded_reads", (json_int_t)a.degraded_reads,
+	    "members", members);
+}
+
+void
+verb_stats(struct req *req)
+{
+	struct dozo *d = req->dozo;
+	json_t *volumes = json_array(), *pools = json_array();
+	struct loop_stats loop;
+	struct dozo_pool *pool;
+
+	TAILQ_FOREACH(pool, &d->pools, link) {
+		struct dozo_volume *dv;
+
+		if (pool->state != DOZO_POOL_ONLINE)
+			continue;
+		TAILQ_FOREACH(dv, &pool->volumes, link)
+			json_array_append_new(volumes, volume_stats(dv));
+		json_array_append_new(pools, pool_stats(pool));
+	}
+	loop_get_stats(d->loop, &loop);
+	req->result = json_pack("{s:I, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}",
+	    "time_ms", (json_int_t)(loop_now(d->loop) / NSEC_PER_MSEC),
+	    "volumes", volumes, "pools", pools, "loop",
+	    "turns", (json_int_t)loop.turns, "enters",
+	    (json_int_t)loop.enters, "completions",
+	    (json_int_t)loop.completions, "inline_ios",
+	    (json_int_t)loop.inline_ios, "sleeps", (json_int_t)loop.sleeps);
+}
+
+/* --- events, jobs --- */
+
+void
+verb_events(struct req *req)
+{
+	req->result = events_since(req->dozo, arg_number(req, "since", 0),
+	    EVENTS_SHOWN);
+}
+
+void
+verb_job_list(struct req *req)
+{
+	req->result = jobs_json(req->dozo);
+}
+
+void
+verb_job_show(struct req *req)
+{
+	uint64_t id = arg_number(req, "id", 0);
+	const struct req *job = id <= UINT32_MAX ?
+	    job_find(req->dozo, (unsigned)id) : NULL;
+
+	if (job == NULL)
+		err_set(&req->err, ENOENT, "there is no job %ju",
+		    (uintmax_t)id);
+	else
+		req->result = job_json(job);
+}

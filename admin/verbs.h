@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Handlers of the verbs, by topic; verbs.c has the table. */
+#ifndef ADMIN_VERBS_H
+#define ADMIN_VERBS_H
+
+#include "admin/req.h"
+
+/* verb_status.c */
+void verb_status(struct req *req);
+void verb_version(struct req *req);
+void verb_ops(struct req *req);
+void verb_sessions(struct req *req);
+void verb_session_drop(struct req *req);
+void verb_knocks(struct req *req);
+void verb_stats(struct req *req);
+void verb_events(struct req *req);
+void verb_job_list(struct req *req);
+void verb_job_show(struct req *req);
+
+/* verb_disk.c */
+void verb_disk_list(struct req *req);
+void verb_disk_list_end(struct req *req);
+void verb_disk_show(struct req *req);
+void verb_disk_show_end(struct req *req);
+void verb_disk_fail(struct req *req);
+void verb_disk_fail_end(struct req *req);
+void verb_disk_fault(struct req *req);
+
+/* verb_pool.c */
+void verb_pool_create(struct req *req);
+void verb_pool_create_end(struct req *req);
+void verb_pool_list(struct req *req);
+void verb_pool_status(struct req *req);
+void verb_pool_stop(struct req *req);
+void verb_pool_stop_end(struct req *req);
+void verb_pool_start(struct req *req);
+void verb_pool_start_end(struct req *req);
+void verb_pool_import(struct req *req);
+void verb_pool_import_end(struct req *req);
+void verb_pool_export(struct req *req);
+void verb_pool_export_end(struct req *req);
+void verb_pool_delete(struct req *req);
+void verb_pool_delete_end(struct req *req);
+json_t *pool_json(const struct dozo_pool *pool);
+
+/* verb_volume.c */
+void verb_volume_create(struct req *req);
+void verb_volume_create_end(struct req *req);
+void verb_volume_list(struct req *req);
+void verb_volume_show(struct req *req);
+void verb_volume_grow(struct req *req);
+void verb_volume_grow_end(struct req *req);
+void verb_volume_set(struct req *req);
+void verb_volume_set_end(struct req *req);
+void verb_volume_rename(struct req *req);
+void verb_volume_rename_end(struct req *req);
+void verb_volume_delete(struct req *req);
+void verb_volume_delete_end(struct req *req);
+void verb_rescue(struct req *req);
+json_t *volume_json(const struct dozo_volume *volume);
+
+/* verb_target.c */
+void verb_target_create(struct req *req);
+void verb_target_list(struct req *req);
+void verb_target_delete(struct req *req);
+void verb_portal_add(struct req *req);
+void verb_portal_list(struct req *req);
+void verb_portal_remove(struct req *req);
+
+/* verb_host.c */
+void verb_host_create(struct req *req);
+void verb_host_list(struct req *req);
+void verb_host_delete(struct req *req);
+void verb_map(struct req *req);
+void verb_unmap(struct req *req);
+void verb_map_list(struct req *req);
+
+/* verb_config.c */
+void verb_config_export(struct req *req);
+void verb_config_export_end(struct req *req);
+void verb_config_import(struct req *req);
+void verb_config_history(struct req *req);
+
+#endif

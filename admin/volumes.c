@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Volumes as logical units: identity from the volume's UUID, flags from its
+ * write policy, persistent reservations in pr/UUID of the state directory.
+ *
+ * Invariant: each volume of an open pool has exactly one LU, mapped or not.
+ */
+#include "config.h"
+
+#define LOG_AREA LOG_ADMIN
+#include "admin/dozo.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+
+struct pr_save {
+	struct op op;
+	struct dozo *dozo;
+	struct work work;
+	char name[UUID_SIZE + 4];
+	void *blob;
+	size_t len;
+	int *result;
+	struct err err;
+};
+
+enum pr_save_step { PR_SAVE_WRITE, PR_SAVE_DONE };
+
+static const char *const pr_save_steps[] = { "WRITE", "DONE" };
+
+static void pr_save_run(struct op *op);
+
+static const struct op_type pr_save_type = {
+	.name = "pr_save",
+	.steps = pr_save_steps,
+	.nsteps = nitems(pr_save_steps),
+	.run = pr_save_run,
+};
+
+/* On the helper thread. */
+static void
+pr_write(void *arg)
+{
+	struct pr_save *save = arg;
+
+	state_write(save->dozo->state, save->name, save->blob, save->len,
+	    &save->err);
+}
+
+static void
+pr_save_run(struct op *op)
+{
+	struct pr_save *save = op_owner(op, struct pr_save);
+
+	switch ((enum pr_save_step)op->step) {
+	case PR_SAVE_WRITE:
+		work_start(save->dozo->worker, &save->work, pr_write, save,
+		    op);
+		op->step = PR_SAVE_DONE;
+		return;
+	case PR_SAVE_DONE:
+		if (err_is(&save->err))
+			log_err("persistent reservations: %s",
+			    save->err.text);
+		*save->result = -save->err.code;
+		op_end(op);
+		free(save->blob);
+		free(save);
+		return;
+	}
+	bug("pr_save: bad step %u", op->step);
+}
+
+/* scsi_lu_store: durable when the waiter goes on. */
+static void
+lu_save(void *arg, const void *blob, size_t len, int *result,
+    struct op *waiter)
+{
+	struct dozo_volume *volume = arg;
+	struct dozo *d = volume->pool->dozo;
+	struct pr_save *save = calloc(1, sizeof(*save));
+
+	if (save != NULL)
+		save->blob = malloc(len > 0 ? len : 1);
+	if (save == NULL || save->blob == NULL) {
+		free(save);
+		*result = -ENOMEM;
+		return;
+	}
+	memcpy(save->blob, blob, len);
+	save->len = len;
+	save->dozo = d;
+	save->result = result;
+	snprintf(save->name, sizeof(save->name), "pr/%s", volume->uuid);
+	op_start(&save->op, &pr_save_type, loop_sched(d->loop), waiter);
+}
+
+static void
+lu_load(struct dozo_volume *volume)
+{
+	struct err err = { 0 };
+	char name[UUID_SIZE + 4];
+	char *blob;
+	size_t len;
+	int r;
+
+	snprintf(name, sizeof(name), "pr/%s", volume->uuid);
+	r = state_read(volume->pool->dozo->state, name, &blob, &len, &err);
+	if (r == 0)
+		scsi_lu_load(volume->lu, blob, len);
+	else if (r != -ENOENT)
+		log_err("persistent reservations are lost: %s", err.text);
+	free(blob);
+}
+
+static void
+lu_params(const struct dozo_volume *volume, struct scsi_lu_params *params)
+{
+	struct volume_info info;
+
+	memset(params, 0, sizeof(*params));
+	volume_get_info(volume->volume, &info);
+	scsi_lu_id_from_uuid(&params->id, info.uuid);
+	snprintf(params->name, sizeof(params->name), "%s/%s",
+	    volume->pool->name, info.name);
+	params->write_cache = info.policy != WRITE_DURABLE;
+	params->durable = info.policy == WRITE_DURABLE;
+	params->thin = !info.thick;
+}
+
+struct dozo_volume *
+dozo_volume_add(struct dozo_pool *pool, struct volume *volume, struct err *err)
+{
+	struct dozo_volume *dv = calloc(1, sizeof(*dv));
+	struct scsi_lu_params params;
+	struct scsi_lu_store store = { .save = lu_save, .arg = dv };
+	struct volume_info info;
+
+	assert(volume != NULL);
+	if (dv == NULL) {
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	dv->pool = pool;
+	dv->volume = volume;
+	volume_get_info(volume, &info);
+	uuid_print(info.uuid, dv->uuid);
+	lu_params(dv, &params);
+	dv->lu = scsi_lu_new(pool->dozo->loop, volume_blk(volume), &params,
+	    &store);
+	if (dv->lu == NULL) {
+		free(dv);
+		err_set(err, ENOMEM, "out of memory");
+		return NULL;
+	}
+	lu_load(dv);
+	TAILQ_INSERT_TAIL(&pool->volumes, dv, link);
+	return dv;
+}
+
+void
+dozo_volume_remove(struct dozo_volume *dv)
+{
+	TAILQ_REMOVE(&dv->pool->volumes, dv, link);
+	scsi_lu_free(dv->lu);
+	free(dv);
+}
+
+void
+dozo_volume_refresh(struct dozo_volume *dv)
+{
+	struct scsi_lu_params params;
+
+	lu_params(dv, &params);
+	scsi_lu_set_params(dv->lu, &params);
+}
