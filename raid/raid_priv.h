@@ -202,6 +202,7 @@ struct sb_update {
 struct clean_op {
 	struct op op;
 	uint64_t synced;		/* when the flush began */
+	uint64_t nwriters;		/* the same */
 	struct io io[RAID_MEMBERS_MAX];
 };
 
@@ -259,7 +260,8 @@ struct raid {
 	struct clean_op clean_op;
 	struct op_queue sb_waiting;
 	struct timer safe_timer;
-	unsigned writers;
+	unsigned writers;		/* in flight */
+	uint64_t nwriters;		/* since the start */
 	struct sweep sweep;
 	struct op_queue idle_waiting;	/* stop: until nothing is in flight */
 	unsigned active;		/* requests in flight */

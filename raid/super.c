@@ -219,6 +219,7 @@ void
 raid_need_dirty(struct raid *raid, struct op *op)
 {
 	assert(raid->writers > 0);
+	raid->nwriters++;
 	if (raid->dirty_on_disk)
 		return;
 	if (!raid->want_dirty) {
@@ -242,6 +243,7 @@ static void
 clean_flush(struct raid *raid, struct op *op)
 {
 	raid->clean_op.synced = raid->synced;
+	raid->clean_op.nwriters = raid->nwriters;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		member_submit(&raid->member[r], &raid->clean_op.io[r],
 		    IO_FLUSH, 0, 0, NULL, 0, 0, op);
@@ -253,7 +255,8 @@ clean_decide(struct raid *raid, struct op *op)
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (raid->clean_op.io[r].result != 0)
 			member_fail(&raid->member[r], "a flush failed");
-	if (!may_clean(raid))
+	/* What was written meanwhile, the flush may have missed. */
+	if (!may_clean(raid) || raid->clean_op.nwriters != raid->nwriters)
 		return;
 	raid->checkpoint = raid->clean_op.synced;
 	raid->want_dirty = raid->dirty_on_disk = false;
@@ -279,6 +282,9 @@ clean_op_run(struct op *op)
 		return;
 	case CL_END:
 		raid->cleaning = false;
+		if (raid->dirty_on_disk && may_clean(raid) &&
+		    !timer_running(&raid->safe_timer))
+			raid_arm_clean(raid);
 		op_end(op);
 		op_wake_all(&raid->idle_waiting);
 		return;

@@ -129,7 +129,7 @@ crash(struct world *w, bool power)
 	w->doubt = true;
 	model_crash(w->model, power);
 	/* A row in doubt with a bad sector, or without a member, is lost. */
-	if (w->latent)
+	if (w->latent || rig_suspects(w->rig) > 0)
 		w->errors_ok = w->load->errors_ok = true;
 }
 
