@@ -155,12 +155,12 @@ vpd_block_limits(struct wire_out *out, const struct scsi_cmd *cmd)
 {
 	const struct scsi_limits *limits = &cmd->lu->limits;
 
-	put_u8(out, 0x01);	/* WSNZ */
+	put_u8(out, 0x01);			/* WSNZ */
 	put_u8(out, (uint8_t)limits->compare_max);
 	put_be16(out, limits->granularity);
 	put_be32(out, limits->xfer_max);
 	put_be32(out, limits->xfer_optimal);
-	put_be32(out, limits->xfer_max);	/* PRE-FETCH */
+	put_be32(out, 0);			/* PRE-FETCH: no limit */
 	put_be32(out, limits->unmap_max);
 	put_be32(out, limits->unmap_descs);
 	put_be32(out, limits->unmap_granularity);

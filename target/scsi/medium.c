@@ -34,7 +34,7 @@ load_eject(struct scsi_cmd *cmd, bool load)
 		cmd_fail(cmd, sense_cdb_field(4, 1));
 		return;
 	}
-	if (!load && removal_prevented(lu)) {
+	if (removal_prevented(lu)) {
 		cmd_fail(cmd, SENSE(0x05, 0x53, 0x02));
 		return;
 	}

@@ -142,7 +142,7 @@ void scsi_nexus_set_map(struct scsi_nexus *nexus,
 /* What a CDB says, whatever its length: filled from the opcode's table row. */
 struct scsi_cdb {
 	uint64_t lba;
-	uint32_t len;		/* blocks, allocation or parameter list length */
+	uint32_t len;		/* blocks, or allocation or list length */
 	uint8_t flags;		/* byte 1: DPO, FUA, BYTCHK, UNMAP ... */
 };
 

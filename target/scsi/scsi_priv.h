@@ -113,7 +113,7 @@ struct sense scsi_cdb_decode(const struct scsi_opcode *row,
 struct scsi_limits {
 	uint32_t xfer_max;		/* blocks, one command */
 	uint32_t xfer_optimal;
-	uint16_t granularity;		/* optimal transfer length granularity */
+	uint16_t granularity;		/* optimal length granularity */
 	uint32_t compare_max;		/* COMPARE AND WRITE */
 	uint32_t same_max;		/* WRITE SAME */
 	uint32_t unmap_max;		/* blocks in one UNMAP; 0 = no UNMAP */
@@ -151,7 +151,7 @@ struct nexus_lun {
 	uint16_t lun;
 	bool read_only;
 	bool prevent;		/* PREVENT ALLOW MEDIUM REMOVAL */
-	bool gone;		/* out of the map; freed with its last command */
+	bool gone;		/* unmapped; the last command frees it */
 	unsigned commands;	/* in flight */
 	uint32_t ua;		/* pending, one bit per enum ua */
 	struct pr_reg *reg;	/* this nexus' registration or NULL */

@@ -58,7 +58,7 @@ reset_lu(struct nexus_lun *by)
 	lu->mode = (struct scsi_mode){ 0 };
 	LIST_FOREACH(nl, &lu->views, link)
 		nl->prevent = false;
-	ua_raise_others(lu, by, UA_LU_RESET);
+	ua_raise_others(lu, NULL, UA_LU_RESET);	/* also to who asked */
 }
 
 static void

@@ -6,6 +6,9 @@
  *	target_ram [-p port] [-a addr] [-s MiB] [-b block] [-l luns]
  *	    [-t targets] [-c user:secret] [-m user:secret] [-i iqn-pattern]
  *	    [-n network] [-q queue-depth] [-L large-buffers] [-M] [-P tag:port]
+ *	    [-B physical-block] [-R] [-r] [-T]
+ *
+ * -R: removable media; -r: read-only; -T: thick, no UNMAP.
  *
  * SIGUSR1 stalls the disks, and lets them go on the next time.  SIGUSR2 takes
  * all LUNs away, and gives them back the next time.
@@ -37,7 +40,8 @@ struct fixture {
 	const char *iqn, *network, *addr;
 	unsigned nluns, ntargets;
 	uint64_t size;
-	uint32_t block;
+	uint32_t block, physical_block;
+	bool removable, read_only, thick;
 	uint16_t port, more_port, more_tag;
 	bool stalled, unmapped;
 	struct target_server_params params;
@@ -85,13 +89,17 @@ parse_args(struct fixture *f, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "a:b:c:i:l:L:m:Mn:p:P:q:s:t:v")) != -1) {
+	while ((c = getopt(argc, argv, "a:b:B:c:i:l:L:m:Mn:p:P:q:rRs:t:Tv")) != -1) {
 		unsigned long n = optarg != NULL ? strtoul(optarg, NULL, 10) :
 		    0;
 
 		switch (c) {
 		case 'a': f->addr = optarg; break;
 		case 'b': f->block = (uint32_t)n; break;
+		case 'B': f->physical_block = (uint32_t)n; break;
+		case 'r': f->read_only = true; break;
+		case 'R': f->removable = true; break;
+		case 'T': f->thick = true; break;
 		case 'c': parse_chap(&f->host.chap, optarg); break;
 		case 'i': f->iqn = optarg; break;
 		case 'l': f->nluns = (unsigned)MIN(n, LUNS_MAX); break;
@@ -116,13 +124,16 @@ make_luns(struct fixture *f)
 {
 	for (unsigned i = 0; i < f->nluns; i++) {
 		struct scsi_lu_params params = { .write_cache = true,
-		    .thin = true };
+		    .thin = !f->thick, .removable = f->removable,
+		    .read_only = f->read_only };
 		uint8_t uuid[16] = { 0xd0, 0x20, (uint8_t)i };
 		struct blk *ram = blk_ram_new(f->loop, f->size, f->block);
 
 		if (ram == NULL)
 			die("no memory for a RAM disk");
 		f->faults[i] = blk_fault_new(ram);
+		if (f->faults[i] != NULL && f->physical_block != 0)
+			f->faults[i]->geo.physical_block = f->physical_block;
 		scsi_lu_id_from_uuid(&params.id, uuid);
 		snprintf(params.name, sizeof(params.name), "ram%u", i);
 		f->lus[i] = scsi_lu_new(f->loop, f->faults[i], &params, NULL);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/* The fixture of the SCSI unit tests; see scsi_fix.h. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
