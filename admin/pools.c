@@ -20,6 +20,8 @@
 
 #include "core/log.h"
 
+#define UP_RETRY_MS 50u
+
 /* --- the list --- */
 
 struct dozo_pool *
@@ -224,7 +226,7 @@ array_event(void *arg, const char *what)
 {
 	struct dozo_pool *pool = arg;
 
-	log_warn("pool=%s: %s", pool->name, what);
+	/* The array has logged it. */
 	event_emit(pool->dozo, "array", json_pack("{s:s, s:s}", "pool",
 	    pool->name, "text", what));
 }
@@ -261,35 +263,77 @@ static const struct op_type pool_up_type = {
 	.run = pool_up_run,
 };
 
+/*
+ * Open all that can be.  Returns false if one is in use and may be free soon:
+ * the kernel lets go of the files of a killed daemon's ring only after that
+ * process is gone.
+ */
+static bool
+up_open_members(struct pool_up *up)
+{
+	struct raid_assemble *assemble = &up->assemble;
+	bool in_use = false;
+
+	memset(up->why, 0, sizeof(up->why));
+	for (unsigned i = 0; i < up->nmembers; i++) {
+		if (open_member(up->pool, up->member[i].path,
+		    &assemble->blks[assemble->nblks], &up->why[i]) == 0)
+			assemble->nblks++;
+		else
+			in_use = in_use || up->why[i].code == EBUSY;
+	}
+	return !in_use;
+}
+
+static void
+up_report_missing(struct pool_up *up)
+{
+	for (unsigned i = 0; i < up->nmembers; i++) {
+		const struct err *why = &up->why[i];
+
+		if (!err_is(why))
+			continue;
+		up->missing++;
+		log_err("pool=%s: member %s is missing: %s. %s",
+		    up->pool->name, up->member[i].path, why->text, why->hint);
+		if (!err_is(&up->pool->why))
+			up->pool->why = *why;
+	}
+}
+
+static void
+up_close_members(struct pool_up *up)
+{
+	while (up->assemble.nblks > 0)
+		close_member(up->pool,
+		    up->assemble.blks[--up->assemble.nblks]);
+}
+
 static void
 up_open(struct pool_up *up)
 {
 	struct raid_assemble *assemble = &up->assemble;
 
-	assemble->loop = up->pool->dozo->loop;
-	memcpy(assemble->uuid, up->array_uuid, sizeof(assemble->uuid));
-	assemble->allow_degraded = true;
-	for (unsigned i = 0; i < up->nmembers; i++) {
-		struct err why = { 0 };
-
-		if (open_member(up->pool, up->member[i].path,
-		    &assemble->blks[assemble->nblks], &why) == 0) {
-			assemble->nblks++;
-			continue;
-		}
-		up->missing++;
-		log_err("pool=%s: member %s is missing: %s. %s",
-		    up->pool->name, up->member[i].path, why.text, why.hint);
-		if (!err_is(&up->pool->why))
-			up->pool->why = why;
+	if (!up_open_members(up) && up->patience_ms > 0) {
+		up->patience_ms -= MIN(up->patience_ms, UP_RETRY_MS);
+		up_close_members(up);
+		op_sleep(up->pool->dozo->loop, &up->timer, UP_RETRY_MS,
+		    &up->op);
+		return;		/* and enter this step again */
 	}
+	up_report_missing(up);
 	if (assemble->nblks == 0) {
 		err_set(&up->err, ENODEV, "none of its %u disks could be "
 		    "opened: %s", up->nmembers, up->pool->why.text);
 		err_hint(&up->err, "%s", up->pool->why.hint);
+		up->op.step = UP_DONE;
 		return;
 	}
+	assemble->loop = up->pool->dozo->loop;
+	memcpy(assemble->uuid, up->array_uuid, sizeof(assemble->uuid));
+	assemble->allow_degraded = true;
 	raid_assemble_start(assemble, &up->op);
+	up->op.step = UP_POOL;
 }
 
 static void
@@ -299,8 +343,7 @@ up_pool(struct pool_up *up)
 
 	if (assemble->raid == NULL) {
 		up->err = assemble->err;
-		for (unsigned i = 0; i < assemble->nblks; i++)
-			close_member(up->pool, assemble->blks[i]);
+		up_close_members(up);
 		return;
 	}
 	for (unsigned i = 0; i < assemble->nrejected; i++) {
@@ -358,7 +401,6 @@ pool_up_run(struct op *op)
 	switch ((enum pool_up_step)op->step) {
 	case UP_OPEN:
 		up_open(up);
-		op->step = err_is(&up->err) ? UP_DONE : UP_POOL;
 		return;
 	case UP_POOL:
 		up_pool(up);

@@ -39,6 +39,7 @@ struct pool_up {
 	unsigned nmembers;
 	struct doc_member member[DOC_MEMBERS_MAX];
 	uint8_t array_uuid[16];		/* zero: what they agree on */
+	unsigned patience_ms;		/* try so long if members are in use */
 	/* out; on error the pool is OFFLINE with the reason in why */
 	struct err err;
 	unsigned missing;		/* members that were not there */
@@ -46,6 +47,8 @@ struct pool_up {
 	struct raid_assemble assemble;
 	struct pool_open open;
 	struct pool_down undo;
+	struct timer timer;
+	struct err why[DOC_MEMBERS_MAX];	/* of members not opened */
 };
 void pool_up_start(struct pool_up *up, struct op *parent);
 /* Fill "in" from the document. */

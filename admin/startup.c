@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "admin/apply.h"
 #include "admin/control.h"
@@ -23,6 +24,9 @@
 #include "admin/req.h"
 #include "core/log.h"
 
+/* How long the kernel may take to clean up after a daemon that was killed. */
+#define GHOST_MS 5000u
+#define RETRY_MS 20u
 #define DOC_TRIES 4	/* a newer document may name more pools, once or so */
 
 /* An op without steps of its own that waits for children. */
@@ -71,6 +75,30 @@ wait_for(struct dozo *d, struct wait *wait, void (*begin)(struct wait *wait))
 	wait->begin = begin;
 	op_start(&wait->op, &wait_type, loop_sched(d->loop), NULL);
 	loop_run_op(d->loop, &wait->op);
+}
+
+/* What is in use may be free soon if the last daemon was killed. */
+static unsigned
+patience_ms(const struct dozo *d)
+{
+	return state_was_killed(d->state) ? GHOST_MS : 0;
+}
+
+/* Call open() until it does not say "in use", or patience ends. */
+static int
+open_patiently(struct dozo *d, int (*open)(struct dozo *d, unsigned i,
+    struct err *err), unsigned i, struct err *err)
+{
+	const struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
+	unsigned left_ms = patience_ms(d);
+	int r;
+
+	while ((r = open(d, i, err)) == -EADDRINUSE && left_ms > 0) {
+		left_ms -= MIN(left_ms, RETRY_MS);
+		err_clear(err);
+		nanosleep(&pause, NULL);
+	}
+	return r;
 }
 
 /* --- the document --- */
@@ -124,6 +152,7 @@ open_pools(struct wait *wait)
 			continue;
 		}
 		pool_up_init(&wait->ups[wait->n], pool, want);
+		wait->ups[wait->n].patience_ms = patience_ms(d);
 		pool_up_start(&wait->ups[wait->n++], &wait->op);
 	}
 }
@@ -230,10 +259,23 @@ reconcile(struct dozo *d)
 /* --- start --- */
 
 static int
+open_control(struct dozo *d, unsigned i, struct err *err)
+{
+	(void)i;
+	return control_open(d, err);
+}
+
+static int
+open_portal(struct dozo *d, unsigned i, struct err *err)
+{
+	return portal_open(d, &d->conf.listen[i], 1, err);
+}
+
+static int
 open_portals(struct dozo *d, struct err *err)
 {
 	for (unsigned i = 0; i < d->conf.nlisten; i++) {
-		if (portal_open(d, &d->conf.listen[i], 1, err) != 0) {
+		if (open_patiently(d, open_portal, i, err) != 0) {
 			err_hint(err, "Stop what listens there, or change "
 			    "\"listen\" in %s.", d->conf_path);
 			return -err->code;
@@ -266,7 +308,8 @@ dozo_start(struct dozo *d, struct err *err)
 	if (start_pools(d, err) != 0)
 		return -err->code;
 	reconcile(d);
-	if (dozo_apply(d, err) != 0 || control_open(d, err) != 0 ||
+	if (dozo_apply(d, err) != 0 ||
+	    open_patiently(d, open_control, 0, err) != 0 ||
 	    open_portals(d, err) != 0)
 		return -err->code;
 	return 0;

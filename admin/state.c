@@ -31,6 +31,8 @@
 struct state {
 	char *dir;
 	int dirfd, lockfd;
+	bool locked;			/* the lock is ours */
+	bool was_killed;
 };
 
 static int
@@ -97,6 +99,8 @@ take_lock(struct state *st, struct err *err)
 		    "state-directory.");
 		return -EBUSY;
 	}
+	st->locked = true;
+	st->was_killed = pread(st->lockfd, pid, 1, 0) == 1;
 	n = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
 	if (ftruncate(st->lockfd, 0) != 0 ||
 	    pwrite(st->lockfd, pid, (size_t)n, 0) != n)
@@ -144,12 +148,21 @@ state_close(struct state *st)
 {
 	if (st == NULL)
 		return;
+	/* An empty lock file is the sign of a clean end. */
+	if (st->locked && ftruncate(st->lockfd, 0) != 0)
+		st->locked = false;	/* the next start is slower, that is all */
 	if (st->lockfd >= 0)
 		close(st->lockfd);
 	if (st->dirfd >= 0)
 		close(st->dirfd);
 	free(st->dir);
 	free(st);
+}
+
+bool
+state_was_killed(const struct state *st)
+{
+	return st->was_killed;
 }
 
 const char *

@@ -6,6 +6,7 @@
 #ifndef ADMIN_STATE_H
 #define ADMIN_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,7 +21,10 @@ struct state;
  * that holds it.
  */
 int state_open(const char *dir, struct state **out, struct err *err);
+/* Says that this daemon ended by itself. */
 void state_close(struct state *state);
+/* Did the last daemon on this state end without state_close()? */
+bool state_was_killed(const struct state *state);
 const char *state_dir(const struct state *state);
 
 /*
