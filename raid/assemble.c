@@ -3,7 +3,8 @@
  * From a heap of disks to a running array: read all superblocks, decide who
  * takes part, start.
  *
- * Invariants: nothing is written to any disk here; a disk is refused with one
+ * Invariants: nothing is written to any disk here, but the parity that a log
+ * recovers once all decisions are made; a disk is refused with one
  * sentence that says why; the table of the freshest superblock alone decides
  * who plays which role; an array whose parity is in doubt does not start
  * degraded.
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "raid/ppl_log.h"
 #include "raid/probe.h"
 #include "raid/raid_priv.h"
 
@@ -29,6 +31,7 @@ struct assembly {
 	int by_role[RAID_MEMBERS_MAX];	/* candidate, -1 = none */
 	struct raid_map map;
 	uint8_t *mem;
+	struct ppl_replay replay[RAID_MEMBERS_MAX];
 };
 
 static const char *
@@ -226,6 +229,12 @@ in_sync(const struct assembly *a, unsigned role)
 	return i >= 0 && (a->probe[i].sb.feature_map & SB1_RECOVERY) == 0;
 }
 
+static bool
+has_ppl(const struct sb1 *sb)
+{
+	return (sb->feature_map & (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0;
+}
+
 static int
 check_parity_known(struct assembly *a)
 {
@@ -233,6 +242,8 @@ check_parity_known(struct assembly *a)
 
 	if (a->best->resync_offset == SB1_CLEAN)
 		return 0;
+	if (a->best->resync_offset == 0 && has_ppl(a->best))
+		return 0;		/* the log tells */
 	err_set(err, EUCLEAN, "the array was not stopped cleanly and a member "
 	    "is missing: what the missing one held cannot be told for blocks "
 	    "that were being written");
@@ -295,11 +306,15 @@ check_features(struct assembly *a)
 		    "--bitmap=none");
 		return -ENOTSUP;
 	}
-	if ((a->best->feature_map & (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0) {
-		err_set(err, ENOTSUP, "the array has a partial parity log");
-		err_hint(err, "remove it under Linux: mdadm --grow "
-		    "--consistency-policy=resync");
-		return -ENOTSUP;
+	for (unsigned i = 0; i < a->n && has_ppl(a->best); i++) {
+		const struct sb1 *sb = &a->probe[i].sb;
+
+		if (a->out[i] || a->role[i] < 0 || (has_ppl(sb) &&
+		    sb->ppl_offset > 0 && sb->ppl_size * SECTOR >=
+		    PPL_AREA_MIN))
+			continue;
+		return err_set(err, ENOTSUP, "the partial parity log of %s "
+		    "is too small or in an unusual place", cand_name(a, i));
 	}
 	return 0;
 }
@@ -378,8 +393,64 @@ build(struct assembly *a, struct raid *raid)
 	}
 }
 
-enum assemble_step { AS_READ, AS_CHOOSE };
-static const char *const assemble_steps[] = { "READ", "CHOOSE" };
+/* --- the partial parity log --- */
+
+static void
+start_replay(struct assembly *a, struct op *op)
+{
+	struct raid *raid = a->pub->raid;
+
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		struct ppl_replay *v = &a->replay[r];
+
+		if (raid->member[r].blk == NULL)
+			continue;
+		ppl_set_area(raid, r);
+		if (raid->member[r].state != RAID_MEMBER_IN_SYNC)
+			continue;
+		v->raid = raid;
+		v->role = r;
+		v->replay = a->best->resync_offset != SB1_CLEAN;
+		ppl_replay_start(v, op);
+	}
+}
+
+/*
+ * All logs were whole: the parity is right.  A log without a header is what a
+ * power cut inside the header leaves, before any data was written; if all
+ * data is there, look at all of it nevertheless.
+ */
+static void
+end_replay(struct assembly *a)
+{
+	struct raid *raid = a->pub->raid;
+	unsigned recovered = 0, skipped = 0, invalid = 0;
+
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		struct ppl_replay *v = &a->replay[r];
+
+		if (v->raid == NULL)
+			continue;
+		recovered += v->recovered;
+		skipped += v->skipped;
+		invalid += !v->valid;
+		raid->ppl_generation = MAX(raid->ppl_generation,
+		    v->generation);
+	}
+	/* Records may lie behind a header we could not read. */
+	raid->ppl_generation += UINT64_C(1) << 20;
+	if (a->best->resync_offset == SB1_CLEAN)
+		return;
+	raid_tell(raid, "not stopped cleanly: %u stripes recovered from the "
+	    "partial parity log, %u skipped, %u logs without a header",
+	    recovered, skipped, invalid);
+	if (a->best->resync_offset == 0 && (invalid == 0 ||
+	    raid->missing != 0))
+		raid->synced = raid->checkpoint = raid->map.member_size;
+}
+
+enum assemble_step { AS_READ, AS_CHOOSE, AS_RUN };
+static const char *const assemble_steps[] = { "READ", "CHOOSE", "RUN" };
 
 static void
 start_probes(struct raid_assemble *pub, struct op *op)
@@ -401,7 +472,7 @@ start_probes(struct raid_assemble *pub, struct op *op)
 }
 
 static void
-finish(struct raid_assemble *pub)
+choose_and_build(struct raid_assemble *pub, struct op *op)
 {
 	struct assembly *a = pub->priv;
 	struct raid_spec spec;
@@ -418,14 +489,30 @@ finish(struct raid_assemble *pub)
 	if (pub->raid == NULL)
 		return;
 	build(a, pub->raid);
-	raid_run(pub->raid);
+	if (pub->raid->ppl != NULL)
+		start_replay(a, op);
+}
+
+static void
+run(struct raid_assemble *pub)
+{
+	struct assembly *a = pub->priv;
+
+	if (pub->raid != NULL) {
+		if (pub->raid->ppl != NULL)
+			end_replay(a);
+		raid_run(pub->raid);
+	}
+	if (a != NULL)
+		free(a->mem);
+	free(a);
+	pub->priv = NULL;
 }
 
 static void
 raid_assemble_run(struct op *op)
 {
 	struct raid_assemble *pub = op_owner(op, struct raid_assemble);
-	struct assembly *a;
 
 	switch ((enum assemble_step)op->step) {
 	case AS_READ:
@@ -433,12 +520,11 @@ raid_assemble_run(struct op *op)
 		op->step = AS_CHOOSE;
 		return;
 	case AS_CHOOSE:
-		finish(pub);
-		a = pub->priv;
-		if (a != NULL)
-			free(a->mem);
-		free(a);
-		pub->priv = NULL;
+		choose_and_build(pub, op);
+		op->step = AS_RUN;
+		return;
+	case AS_RUN:
+		run(pub);
 		op_end(op);
 		return;
 	}

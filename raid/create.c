@@ -55,9 +55,9 @@ check_spec(const struct raid_create *pub, struct err *err)
 		    spec->members, RAID_MEMBERS_MAX);
 	if (spec->name[0] == '\0')
 		return err_set(err, EINVAL, "the array has no name");
-	if (spec->policy != RAID_POLICY_RESYNC)
+	if (spec->policy == RAID_POLICY_BITMAP)
 		return err_set(err, ENOTSUP, "policy %s is not supported, "
-		    "only resync is", raid_policy_name(spec->policy));
+		    "ppl and resync are", raid_policy_name(spec->policy));
 	for (unsigned i = 0; i < spec->members; i++) {
 		absent += pub->members[i] == NULL;
 		for (unsigned k = 0; k < i; k++)
@@ -239,6 +239,11 @@ fill_sb(struct creation *c, unsigned i, struct sb1 *sb)
 	loop_random(loop, sb->device_uuid, 16);
 	sb->bblog_size = areas->bblog_size;
 	sb->bblog_offset = areas->bblog_offset;
+	if (c->spec.policy == RAID_POLICY_PPL) {
+		sb->feature_map |= SB1_PPL;
+		sb->ppl_offset = (int16_t)areas->log_offset;
+		sb->ppl_size = areas->log_size;
+	}
 	sb->resync_offset = SB1_CLEAN;
 	sb->max_dev = SB1_ROLES_NEW;
 	for (unsigned d = 0; d < sb->max_dev; d++)
@@ -265,16 +270,37 @@ make_raid(struct creation *c)
 		m->blk = c->pub->members[i];
 		m->data_off = m->sb.data_offset * SECTOR;
 		m->state = RAID_MEMBER_IN_SYNC;
+		if (raid->ppl != NULL)
+			ppl_set_area(raid, i);
 	}
 	raid_changed(raid);
 	return raid;
 }
 
+/* Logs begin with an empty header: no header at all looks like damage. */
+static void
+submit_logs(struct raid *raid, struct op *op)
+{
+	for (unsigned r = 0; raid->ppl != NULL && r < raid->map.n; r++)
+		if (raid->member[r].blk != NULL)
+			ppl_submit_empty(&raid->ppl[r], op);
+}
+
+static void
+check_logs(struct raid *raid)
+{
+	for (unsigned r = 0; raid->ppl != NULL && r < raid->map.n; r++)
+		if (raid->member[r].blk != NULL &&
+		    raid->ppl[r].io.result != 0)
+			member_fail(&raid->member[r], "its partial parity "
+			    "log could not be written");
+}
+
 /* --- the op --- */
 
-enum create_step { CR_CHECK, CR_ZERO, CR_WRITE, CR_RUN, CR_END };
+enum create_step { CR_CHECK, CR_ZERO, CR_WRITE, CR_RECORD, CR_RUN, CR_END };
 static const char *const create_steps[] = {
-	"CHECK", "ZERO", "WRITE", "RUN", "END",
+	"CHECK", "ZERO", "WRITE", "RECORD", "RUN", "END",
 };
 
 static int
@@ -357,6 +383,11 @@ raid_create_run(struct op *op)
 		if (check_zeroed(c, &pub->err) < 0 ||
 		    (pub->raid = make_raid(c)) == NULL)
 			return;
+		submit_logs(pub->raid, op);
+		op->step = CR_RECORD;
+		return;
+	case CR_RECORD:
+		check_logs(pub->raid);
 		raid_record(pub->raid, op);
 		op->step = CR_RUN;
 		return;

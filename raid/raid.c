@@ -61,6 +61,13 @@ alloc_pools(struct raid *raid)
 	    raid->fixes == NULL || raid->locks == NULL ||
 	    raid->zeroes == NULL || raid->sb_mem == NULL)
 		return false;
+	if (raid->spec.policy == RAID_POLICY_PPL) {
+		raid->ppl = calloc(RAID_MEMBERS_MAX, sizeof(*raid->ppl));
+		raid->ppl_mem = aligned_alloc(4096, RAID_MEMBERS_MAX *
+		    (size_t)PPL_HEADER);
+		if (raid->ppl == NULL || raid->ppl_mem == NULL)
+			return false;
+	}
 	memset(raid->zeroes, 0, ROW_BYTES_MAX);
 	memset(raid->sb_mem, 0, sb_bytes);
 	return true;
@@ -105,6 +112,8 @@ raid_new(struct loop *loop, const struct raid_spec *spec,
 {
 	struct raid *raid = calloc(1, sizeof(*raid));
 
+	if (raid != NULL)
+		raid->spec = *spec;
 	if (raid == NULL || !alloc_pools(raid)) {
 		err_set(err, ENOMEM, "no memory for the array");
 		if (raid != NULL)
@@ -112,7 +121,7 @@ raid_new(struct loop *loop, const struct raid_spec *spec,
 		return NULL;
 	}
 	raid->loop = loop;
-	raid->spec = *spec;
+	raid->ppl_signature = ppl_signature(spec->uuid);
 	raid->map = *map;
 	fill_pools(raid);
 	for (unsigned i = 0; i < RAID_MEMBERS_MAX; i++) {
@@ -135,6 +144,8 @@ raid_free(struct raid *raid)
 	free(raid->locks);
 	free(raid->zeroes);
 	free(raid->sb_mem);
+	free(raid->ppl);
+	free(raid->ppl_mem);
 	free(raid);
 }
 
@@ -257,6 +268,8 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 	info->rcw_writes = raid->rcw_writes;
 	info->prereads = raid->prereads;
 	info->degraded_reads = raid->degraded_reads;
+	info->ppl_headers = raid->ppl_headers;
+	info->ppl_entries = raid->ppl_entries;
 }
 
 /* --- fail --- */
@@ -356,7 +369,7 @@ raid_stop_run(struct op *op)
 		err_clear(&stop->err);
 		raid->sweep.cancel = true;
 		if (raid->active > 0 || raid->sweep.running ||
-		    raid->cleaning) {
+		    raid->cleaning || !ppl_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);
 			return;
 		}

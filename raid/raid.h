@@ -148,6 +148,7 @@ struct raid_info {
 	struct raid_member_info member[RAID_MEMBERS_MAX * 2];
 	uint64_t full_writes, rmw_writes, rcw_writes;	/* stripes */
 	uint64_t prereads, degraded_reads;		/* member I/Os */
+	uint64_t ppl_headers, ppl_entries;	/* entries / headers = depth */
 };
 void raid_get_info(const struct raid *raid, struct raid_info *info);
 

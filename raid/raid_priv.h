@@ -16,6 +16,7 @@
 #include "core/util.h"
 #include "raid/map.h"
 #include "raid/plan.h"
+#include "raid/ppl_log.h"
 #include "raid/raid.h"
 #include "raid/sb1.h"
 
@@ -160,6 +161,8 @@ struct row {
 	bool unreadable;		/* read: the member said so */
 	struct row_data data;		/* write: the new data; NULL = zero */
 	struct iovec bounce_iov[RAID_MEMBERS_MAX];
+	struct ppl_log *log;		/* the header that names this row */
+	STAILQ_ENTRY(row) log_queue;
 	int result;
 	struct row_work work;
 	STAILQ_ENTRY(row) free;
@@ -265,6 +268,13 @@ struct raid {
 	struct sweep sweep;
 	struct op_queue idle_waiting;	/* stop: until nothing is in flight */
 	unsigned active;		/* requests in flight */
+
+	/* Partial parity logs by role; NULL with other policies. */
+	struct ppl_log *ppl;
+	uint8_t *ppl_mem;
+	uint32_t ppl_signature;
+	uint64_t ppl_generation;
+	uint64_t ppl_headers, ppl_entries;
 
 	/* Pools. */
 	struct buf_pool *bufs;

@@ -116,6 +116,7 @@ row_get(struct raid *raid, struct op *op)
 	row->raid = raid;
 	row->req = NULL;
 	row->fix = NULL;
+	row->log = NULL;
 	row->result = 0;
 	return row;
 }
@@ -126,7 +127,7 @@ row_put(struct row *row)
 	struct raid *raid = row->raid;
 
 	assert(row->claim.lock == NULL && row->work.buf.pool == NULL);
-	assert(row->fix == NULL);
+	assert(row->fix == NULL && row->log == NULL);
 	STAILQ_INSERT_HEAD(&raid->free_rows, row, free);
 	op_wake(&raid->row_waiting);
 }

@@ -6,8 +6,9 @@
  * Invariants: the row is ours from plan to record; no write starts before all
  * reads it depends on have ended well; the request is not told of success
  * before every member that missed the write is recorded as faulty on all
- * others.  The new data is used where the caller has it, unless it is cut
- * into more pieces than ROW_IOV_MAX.
+ * others.  With a partial parity log, its entry is durable before data moves.
+ * The new data is used where the caller has it, unless it is cut into more
+ * pieces than ROW_IOV_MAX.
  */
 #include "raid/raid_priv.h"
 
@@ -16,10 +17,10 @@
 #include <stdio.h>
 
 enum row_write_step { RW_LOCK, RW_PLAN, RW_PREREAD, RW_PARITY, RW_REPAIR,
-	RW_REPAIRED, RW_STORE, RW_RECORD, RW_UNLOCK };
+	RW_REPAIRED, RW_INTENT, RW_STORE, RW_RECORD, RW_UNLOCK };
 static const char *const row_write_steps[] = {
-	"LOCK", "PLAN", "PREREAD", "PARITY", "REPAIR", "REPAIRED", "STORE",
-	"RECORD", "UNLOCK",
+	"LOCK", "PLAN", "PREREAD", "PARITY", "REPAIR", "REPAIRED", "INTENT",
+	"STORE", "RECORD", "UNLOCK",
 };
 
 static bool
@@ -124,7 +125,7 @@ static enum row_write_step
 check_prereads(struct row *row)
 {
 	struct row_plan *plan = &row->work.plan;
-	enum row_write_step next = RW_STORE;
+	enum row_write_step next = RW_INTENT;
 
 	for (unsigned i = 0; i < plan->nreads; i++) {
 		struct member *m = &row->raid->member[plan->read[i].role];
@@ -136,7 +137,7 @@ check_prereads(struct row *row)
 		if (errno_is_gone(result)) {
 			member_fail(m, "it does not answer reads");
 			next = RW_PLAN;
-		} else if (next == RW_STORE) {
+		} else if (next == RW_INTENT) {
 			row->place.role = plan->read[i].role;
 			row->part = i;
 			next = RW_REPAIR;
@@ -252,8 +253,12 @@ row_write_end(struct row *row)
 {
 	struct op *op = &row->op;
 
+	const struct io *orig = row->req->orig;
+
 	if (row->raid->failed)
 		row->result = -EIO;
+	ppl_row_done(row, orig->kind == IO_WRITE &&
+	    (orig->flags & IO_FUA) != 0);
 	if (row->result < 0 && row->req->result == 0)
 		row->req->result = row->result;
 	row_release(&row->work);
@@ -287,7 +292,7 @@ row_write_run(struct op *op)
 		return;
 	case RW_PARITY:
 		op->step = check_prereads(row);
-		if (op->step == RW_STORE)
+		if (op->step == RW_INTENT)
 			row_apply_partial(&row->work.plan, row->work.slots);
 		else
 			row_release(&row->work);
@@ -304,6 +309,10 @@ row_write_run(struct op *op)
 		row->fix = NULL;
 		op->step = row->result == 0 ? RW_PLAN : RW_RECORD;
 		row->work.plan.nwrites = 0;
+		return;
+	case RW_INTENT:		/* durable before data moves */
+		ppl_log_row(raid, row);
+		op->step = RW_STORE;
 		return;
 	case RW_STORE:
 		row_store(row, op);

@@ -30,6 +30,8 @@ says() { # IMAGE PATTERN
 head -c 300000 /dev/urandom >"$dir/data"
 for n in 3 4 7; do
 	for chunk in 4 64 512; do
+		# Both policies, in turn.
+		case $chunk in 64) policy=resync ;; *) policy=ppl ;; esac
 		images=
 		rm -f "$dir"/m*
 		for i in $(seq 0 $((n - 1))); do
@@ -38,11 +40,14 @@ for n in 3 4 7; do
 		done
 		what="n=$n chunk=${chunk}K"
 		# shellcheck disable=SC2086 # a list of paths without spaces
-		ok "$what create" "$tool" -c $((chunk * 1024)) \
+		ok "$what create" "$tool" -p "$policy" \
+		    -c $((chunk * 1024)) \
 		    create,write="$dir/data@12800" $images
 		for image in $images; do
 			ok "$what csum" says "$image" 'Checksum.*correct'
 			ok "$what clean" says "$image" 'State : clean'
+			[ "$policy" = resync ] || ok "$what ppl" says \
+			    "$image" 'PPL : 2048 sectors at offset 8 '
 			ok "$what chunk" says "$image" "Chunk Size : ${chunk}K"
 			ok "$what array" says "$image" "Array State : A{$n} "
 		done

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Replay of one member's partial parity log after a crash: for each entry of
+ * the newest header, parity = partial parity + what the modified blocks hold
+ * now.
+ *
+ * Invariants: only parity is written, with FUA, so a crash during replay is
+ * repaired by replaying again; an entry whose partial parity is damaged was
+ * being logged when the power went, so its data was never touched: it is
+ * skipped; an entry that names a missing member's block is skipped, for that
+ * block was in flight and its old content is gone.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "raid/ppl_log.h"
+#include "raid/raid_priv.h"
+
+enum replay_step { PV_LOAD, PV_FIND, PV_ENTRY, PV_READ, PV_WRITE, PV_WROTE,
+	PV_END };
+static const char *const replay_steps[] = {
+	"LOAD", "FIND", "ENTRY", "READ", "WRITE", "WROTE", "END",
+};
+
+static void
+load_area(struct ppl_replay *v, struct op *op)
+{
+	struct member *m = &v->raid->member[v->role];
+	const struct ppl_log *log = &v->raid->ppl[v->role];
+
+	v->area_io.result = -ENOMEM;
+	v->area = aligned_alloc(4096, log->area_len);
+	v->bufs = aligned_alloc(4096, RAID_MEMBERS_MAX *
+	    (size_t)ROW_BYTES_MAX);
+	if (v->area == NULL || v->bufs == NULL)
+		return;
+	v->area_iov = (struct iovec){ v->area, log->area_len };
+	io_init(&v->area_io, IO_READ, log->area_off, log->area_len,
+	    &v->area_iov, 1, 0);
+	blk_submit(m->blk, &v->area_io, op);
+}
+
+static enum replay_step
+find_header(struct ppl_replay *v)
+{
+	const struct ppl_log *log = &v->raid->ppl[v->role];
+	int64_t at;
+
+	if (v->area_io.result != 0)
+		return PV_END;
+	at = ppl_find(&v->header, v->area, log->area_len,
+	    v->raid->ppl_signature);
+	if (at < 0)
+		return PV_END;
+	v->valid = true;
+	v->generation = v->header.generation;
+	v->entry = 0;
+	v->pp_at = (uint64_t)at + PPL_HEADER;
+	return v->replay ? PV_ENTRY : PV_END;
+}
+
+static bool
+cover_readable(const struct ppl_replay *v)
+{
+	const struct raid_map *map = &v->raid->map;
+	uint64_t row = (v->cover.stripe * map->chunk + v->cover.in_chunk +
+	    v->cover.len - 1) / map->row_bytes;
+
+	for (unsigned i = 0; i < v->cover.ndata; i++)
+		if (!member_has_row(&v->raid->member[raid_map_role(map,
+		    v->cover.stripe, v->cover.first + i)], row))
+			return false;
+	return member_has_row(&v->raid->member[v->role], row);
+}
+
+static void
+next_entry(struct ppl_replay *v)
+{
+	v->pp_at += v->header.entry[v->entry].pp_size;
+	v->entry++;
+	v->at = 0;
+}
+
+/* Look at the entry; skip what must not be replayed. */
+static enum replay_step
+judge_entry(struct ppl_replay *v)
+{
+	const struct ppl_entry *e;
+
+	if (v->entry == v->header.nentries)
+		return PV_END;
+	e = &v->header.entry[v->entry];
+	if (ppl_entry_cover(&v->cover, &v->raid->map, e, v->role) &&
+	    cover_readable(v) &&
+	    (e->pp_size == 0 ||
+	    ppl_crc(v->area + v->pp_at, e->pp_size) == e->checksum))
+		return PV_READ;
+	v->skipped++;
+	next_entry(v);
+	return PV_ENTRY;
+}
+
+/* The next piece of the entry: at most a row high. */
+static void
+read_piece(struct ppl_replay *v, struct op *op)
+{
+	const struct raid_map *map = &v->raid->map;
+	uint64_t off = v->cover.stripe * map->chunk + v->cover.in_chunk +
+	    v->at;
+
+	v->len = MIN(v->cover.len - v->at, ROW_BYTES_MAX);
+	for (unsigned i = 0; i < v->cover.ndata; i++) {
+		v->iov[i] = (struct iovec){ v->bufs + i *
+			(size_t)ROW_BYTES_MAX, v->len };
+		member_submit(&v->raid->member[raid_map_role(map,
+		    v->cover.stripe, v->cover.first + i)], &v->io[i], IO_READ,
+		    off, v->len, &v->iov[i], 1, 0, op);
+	}
+}
+
+static enum replay_step
+write_piece(struct ppl_replay *v, struct op *op)
+{
+	const struct raid_map *map = &v->raid->map;
+	const uint8_t *src[RAID_MEMBERS_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < v->cover.ndata; i++) {
+		if (v->io[i].result != 0) {
+			v->skipped++;
+			next_entry(v);
+			return PV_ENTRY;
+		}
+		if (i > 0)
+			src[n++] = v->iov[i].iov_base;
+	}
+	if (!v->cover.full)
+		src[n++] = v->area + v->pp_at + v->at;
+	xor_sources(v->bufs, src, n, v->len, true);
+	member_submit(&v->raid->member[v->role], &v->io[0], IO_WRITE,
+	    v->cover.stripe * map->chunk + v->cover.in_chunk + v->at, v->len,
+	    &v->iov[0], 1, IO_FUA, op);
+	return PV_WROTE;
+}
+
+static enum replay_step
+wrote_piece(struct ppl_replay *v)
+{
+	if (v->io[0].result != 0) {
+		member_fail(&v->raid->member[v->role], "its parity could not "
+		    "be recovered after the crash");
+		return PV_END;
+	}
+	v->at += v->len;
+	if (v->at < v->cover.len)
+		return PV_READ;
+	v->recovered++;
+	next_entry(v);
+	return PV_ENTRY;
+}
+
+static void
+ppl_replay_run(struct op *op)
+{
+	struct ppl_replay *v = op_owner(op, struct ppl_replay);
+
+	switch ((enum replay_step)op->step) {
+	case PV_LOAD:
+		load_area(v, op);
+		op->step = PV_FIND;
+		return;
+	case PV_FIND:
+		op->step = find_header(v);
+		return;
+	case PV_ENTRY:
+		op->step = judge_entry(v);
+		return;
+	case PV_READ:
+		read_piece(v, op);
+		op->step = PV_WRITE;
+		return;
+	case PV_WRITE:
+		op->step = write_piece(v, op);
+		return;
+	case PV_WROTE:
+		op->step = wrote_piece(v);
+		return;
+	case PV_END:
+		free(v->area);
+		free(v->bufs);
+		op_end(op);
+		return;
+	}
+	bug("ppl_replay: bad step");
+}
+
+static const struct op_type ppl_replay_type = {
+	.name = "ppl_replay",
+	.steps = replay_steps,
+	.nsteps = nitems(replay_steps),
+	.run = ppl_replay_run,
+};
+
+void
+ppl_replay_start(struct ppl_replay *replay, struct op *parent)
+{
+	replay->valid = false;
+	replay->recovered = replay->skipped = 0;
+	replay->at = 0;
+	replay->generation = 0;
+	op_start(&replay->op, &ppl_replay_type, parent->sched, parent);
+}
