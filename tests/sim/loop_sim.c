@@ -453,17 +453,32 @@ turn(struct sim *sim, uint64_t events)
 }
 
 bool
-sim_run_op(struct sim *sim, const struct op *op, uint64_t events)
+sim_run_until(struct sim *sim, bool (*done)(void *arg), void *arg,
+    uint64_t events)
 {
 	assert(sim->loop != NULL && sim->loop->sched.running == NULL);
 	op_sched_run(&sim->loop->sched);
-	while (!op->ended && events > 0) {
+	while (!done(arg) && events > 0) {
 		uint64_t n = turn(sim, events);
 
 		if (events != SIM_FOREVER)
 			events -= n;
 	}
+	return done(arg);
+}
+
+static bool
+op_has_ended(void *arg)
+{
+	const struct op *op = arg;
+
 	return op->ended;
+}
+
+bool
+sim_run_op(struct sim *sim, struct op *op, uint64_t events)
+{
+	return sim_run_until(sim, op_has_ended, op, events);
 }
 
 struct nap {

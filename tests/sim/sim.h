@@ -81,8 +81,11 @@ void sim_power_cut(struct sim *sim);
  * (false).  When nothing can ever happen again, or far too much has, the
  * seed fails.
  */
-bool sim_run_op(struct sim *sim, const struct op *op, uint64_t events);
+bool sim_run_op(struct sim *sim, struct op *op, uint64_t events);
 #define SIM_FOREVER UINT64_MAX
+/* The same until done(arg). */
+bool sim_run_until(struct sim *sim, bool (*done)(void *arg), void *arg,
+    uint64_t events);
 /* Let the process run on for `ms`. */
 void sim_sleep(struct sim *sim, uint64_t ms);
 

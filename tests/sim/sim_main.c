@@ -28,7 +28,7 @@
 #define OUTPUT_MAX 60000
 
 static const struct scenario *const scenarios[] = {
-	&scenario_disk, &scenario_raid, &scenario_pool,
+	&scenario_disk, &scenario_raid, &scenario_pool, &scenario_target,
 };
 
 struct options {
