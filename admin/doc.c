@@ -34,6 +34,8 @@ doc_free(struct doc *doc)
 	free(doc->portals);
 	free(doc->hosts);
 	free(doc->maps);
+	free(doc->users);
+	free(doc->tokens);
 	free(doc);
 }
 
@@ -67,7 +69,8 @@ doc_copy(const struct doc *doc)
     sizeof(*doc->list)) && ((copy->n = doc->n), true))
 	if (!COPY(pools, npools) || !COPY(targets, ntargets) ||
 	    !COPY(portals, nportals) || !COPY(hosts, nhosts) ||
-	    !COPY(maps, nmaps)) {
+	    !COPY(maps, nmaps) || !COPY(users, nusers) ||
+	    !COPY(tokens, ntokens)) {
 		doc_free(copy);
 		return NULL;
 	}
@@ -112,28 +115,30 @@ list_remove(void *list, unsigned *n, size_t size, void *object)
 	--*n;
 }
 
-#define LIST_FUNCTIONS(type, list, n, max)				\
+#define LIST_FUNCTIONS(type, what, list, n, max)			\
 struct doc_##type *							\
-doc_add_##type(struct doc *doc, struct err *err)			\
+doc_add_##what(struct doc *doc, struct err *err)			\
 {									\
 	return list_add(&doc->list, &doc->n, max, sizeof(*doc->list),	\
-	    #type, err);						\
+	    #what, err);						\
 }									\
 void									\
-doc_remove_##type(struct doc *doc, struct doc_##type *object)		\
+doc_remove_##what(struct doc *doc, struct doc_##type *object)		\
 {									\
 	list_remove(doc->list, &doc->n, sizeof(*doc->list), object);	\
 }
-LIST_FUNCTIONS(pool, pools, npools, DOC_POOLS_MAX)
-LIST_FUNCTIONS(target, targets, ntargets, DOC_TARGETS_MAX)
-LIST_FUNCTIONS(portal, portals, nportals, DOC_PORTALS_MAX)
-LIST_FUNCTIONS(host, hosts, nhosts, DOC_HOSTS_MAX)
-LIST_FUNCTIONS(map, maps, nmaps, DOC_MAPS_MAX)
+LIST_FUNCTIONS(pool, pool, pools, npools, DOC_POOLS_MAX)
+LIST_FUNCTIONS(target, target, targets, ntargets, DOC_TARGETS_MAX)
+LIST_FUNCTIONS(portal, portal, portals, nportals, DOC_PORTALS_MAX)
+LIST_FUNCTIONS(host, host, hosts, nhosts, DOC_HOSTS_MAX)
+LIST_FUNCTIONS(map, map, maps, nmaps, DOC_MAPS_MAX)
+LIST_FUNCTIONS(user, user, users, nusers, DOC_USERS_MAX)
+LIST_FUNCTIONS(user, token, tokens, ntokens, DOC_TOKENS_MAX)
 #undef LIST_FUNCTIONS
 
-#define LOOKUP_FUNCTION(type, list, n)					\
+#define LOOKUP_FUNCTION(type, what, list, n)				\
 struct doc_##type *							\
-doc_##type(const struct doc *doc, const char *name)			\
+doc_##what(const struct doc *doc, const char *name)			\
 {									\
 	for (unsigned i = 0; i < doc->n; i++) {				\
 		if (strcmp(doc->list[i].name, name) == 0)		\
@@ -141,9 +146,11 @@ doc_##type(const struct doc *doc, const char *name)			\
 	}								\
 	return NULL;							\
 }
-LOOKUP_FUNCTION(pool, pools, npools)
-LOOKUP_FUNCTION(target, targets, ntargets)
-LOOKUP_FUNCTION(host, hosts, nhosts)
+LOOKUP_FUNCTION(pool, pool, pools, npools)
+LOOKUP_FUNCTION(target, target, targets, ntargets)
+LOOKUP_FUNCTION(host, host, hosts, nhosts)
+LOOKUP_FUNCTION(user, user, users, nusers)
+LOOKUP_FUNCTION(user, token, tokens, ntokens)
 #undef LOOKUP_FUNCTION
 
 struct doc_portal *

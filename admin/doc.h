@@ -26,6 +26,8 @@
 #define DOC_PORTALS_MAX 32u
 #define DOC_HOSTS_MAX 256u
 #define DOC_MAPS_MAX 1024u
+#define DOC_USERS_MAX 64u
+#define DOC_TOKENS_MAX 64u
 #define DOC_HOST_IQNS 16u
 #define DOC_HOST_NETWORKS 16u
 #define DOC_MEMBERS_MAX (RAID_MEMBERS_MAX * 2u)
@@ -73,16 +75,25 @@ struct doc_map {
 	bool read_only;
 };
 
+/* Who may use the page and the API: a user or an API token. */
+struct doc_user {
+	char name[NAME_SIZE], uuid[UUID_SIZE];
+	char role[8];			/* "admin" or "viewer" */
+	char hash[160];			/* crypt(3), or SHA-256 of a token */
+	uint64_t created_s, expires_s;	/* tokens: 0 = never expires */
+};
+
 struct doc {
 	uint64_t generation;
 	uint64_t written_s;		/* wall clock of the last change */
 	char appliance[UUID_SIZE];	/* which box wrote it */
-	unsigned npools, ntargets, nportals, nhosts, nmaps;
+	unsigned npools, ntargets, nportals, nhosts, nmaps, nusers, ntokens;
 	struct doc_pool *pools;
 	struct doc_target *targets;
 	struct doc_portal *portals;
 	struct doc_host *hosts;
 	struct doc_map *maps;
+	struct doc_user *users, *tokens;
 };
 
 /* An empty document; NULL without memory. */
@@ -111,6 +122,7 @@ json_t *doc_target_json(const struct doc_target *target);
 json_t *doc_portal_json(const struct doc_portal *portal);
 json_t *doc_host_json(const struct doc_host *host, bool secrets);
 json_t *doc_map_json(const struct doc_map *map);
+json_t *doc_user_json(const struct doc_user *user, bool secrets);
 
 /* Look-up; NULL if absent. */
 struct doc_pool *doc_pool(const struct doc *doc, const char *name);
@@ -120,6 +132,8 @@ struct doc_portal *doc_portal(const struct doc *doc, const char *address,
     uint16_t port);
 struct doc_map *doc_map(const struct doc *doc, const char *volume_uuid,
     const char *host, const char *target);
+struct doc_user *doc_user(const struct doc *doc, const char *name);
+struct doc_user *doc_token(const struct doc *doc, const char *name);
 /* Lowest LUN not used by (host, target), or -1. */
 int doc_free_lun(const struct doc *doc, const char *host, const char *target);
 
@@ -132,12 +146,16 @@ struct doc_target *doc_add_target(struct doc *doc, struct err *err);
 struct doc_portal *doc_add_portal(struct doc *doc, struct err *err);
 struct doc_host *doc_add_host(struct doc *doc, struct err *err);
 struct doc_map *doc_add_map(struct doc *doc, struct err *err);
+struct doc_user *doc_add_user(struct doc *doc, struct err *err);
+struct doc_user *doc_add_token(struct doc *doc, struct err *err);
 /* Remove the object that the pointer points to; order is kept. */
 void doc_remove_pool(struct doc *doc, struct doc_pool *pool);
 void doc_remove_target(struct doc *doc, struct doc_target *target);
 void doc_remove_portal(struct doc *doc, struct doc_portal *portal);
 void doc_remove_host(struct doc *doc, struct doc_host *host);
 void doc_remove_map(struct doc *doc, struct doc_map *map);
+void doc_remove_user(struct doc *doc, struct doc_user *user);
+void doc_remove_token(struct doc *doc, struct doc_user *token);
 
 /* "192.0.2.0/24", "2001:db8::1": is it a network? */
 bool doc_network_ok(const char *text, struct err *err);

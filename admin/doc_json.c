@@ -274,6 +274,45 @@ parse_map(struct doc *doc, const json_t *obj, struct place *at)
 	return 0;
 }
 
+/* Without a hash (an export without secrets) it fits no password. */
+static int
+parse_login(struct doc_user *user, const json_t *obj, struct place *at)
+{
+	static const char *const known[] = { "name", "uuid", "role", "hash",
+		"created_s", "expires_s", NULL };
+
+	if (user == NULL)
+		return -at->err->code;
+	if (check_keys(at, obj, known) != 0 ||
+	    get_name(at, obj, "name", user->name) != 0 ||
+	    get_uuid(at, obj, "uuid", user->uuid) != 0 ||
+	    get_text(at, obj, "role", true, user->role,
+	    sizeof(user->role)) != 0 ||
+	    get_text(at, obj, "hash", false, user->hash,
+	    sizeof(user->hash)) != 0 ||
+	    get_number(at, obj, "created_s", INT64_MAX,
+	    &user->created_s) != 0 ||
+	    get_number(at, obj, "expires_s", INT64_MAX,
+	    &user->expires_s) != 0)
+		return -EINVAL;
+	if (strcmp(user->role, "admin") != 0 &&
+	    strcmp(user->role, "viewer") != 0)
+		return bad(at, "role", "is neither admin nor viewer");
+	return 0;
+}
+
+static int
+parse_user(struct doc *doc, const json_t *obj, struct place *at)
+{
+	return parse_login(doc_add_user(doc, at->err), obj, at);
+}
+
+static int
+parse_token(struct doc *doc, const json_t *obj, struct place *at)
+{
+	return parse_login(doc_add_token(doc, at->err), obj, at);
+}
+
 static int
 parse_list(struct doc *doc, const json_t *json, const char *list,
     int (*parse)(struct doc *, const json_t *, struct place *),
@@ -298,7 +337,7 @@ doc_from_json(const json_t *json, struct err *err)
 {
 	static const char *const known[] = { "format", "generation",
 		"written_s", "appliance", "pools", "targets", "portals",
-		"hosts", "mappings", NULL };
+		"hosts", "mappings", "users", "tokens", NULL };
 	struct err why = { 0 };
 	struct place at = { .err = &why };
 	struct doc *doc = doc_new();
@@ -326,6 +365,8 @@ doc_from_json(const json_t *json, struct err *err)
 	    parse_list(doc, json, "portals", parse_portal, &why) != 0 ||
 	    parse_list(doc, json, "hosts", parse_host, &why) != 0 ||
 	    parse_list(doc, json, "mappings", parse_map, &why) != 0 ||
+	    parse_list(doc, json, "users", parse_user, &why) != 0 ||
+	    parse_list(doc, json, "tokens", parse_token, &why) != 0 ||
 	    doc_check(doc, &why) != 0) {
 		assert(err_is(&why));
 		err_set(err, why.code, "%s", why.text);
@@ -430,8 +471,22 @@ doc_map_json(const struct doc_map *map)
 }
 
 json_t *
+doc_user_json(const struct doc_user *user, bool secrets)
+{
+	json_t *json = json_pack("{s:s, s:s, s:s, s:I, s:I}", "name",
+	    user->name, "uuid", user->uuid, "role", user->role,
+	    "created_s", (json_int_t)user->created_s,
+	    "expires_s", (json_int_t)user->expires_s);
+
+	if (secrets && json != NULL)
+		json_object_set_new(json, "hash", json_string(user->hash));
+	return json;
+}
+
+json_t *
 doc_to_json(const struct doc *doc, bool secrets)
 {
+	json_t *users = json_array(), *tokens = json_array();
 	json_t *pools = json_array(), *targets = json_array();
 	json_t *portals = json_array(), *hosts = json_array();
 	json_t *maps = json_array();
@@ -449,13 +504,20 @@ doc_to_json(const struct doc *doc, bool secrets)
 		    doc_host_json(&doc->hosts[i], secrets));
 	for (unsigned i = 0; i < doc->nmaps; i++)
 		json_array_append_new(maps, doc_map_json(&doc->maps[i]));
-	return json_pack("{s:i, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o}",
-	    "format", DOC_FORMAT,
+	for (unsigned i = 0; i < doc->nusers; i++)
+		json_array_append_new(users, doc_user_json(&doc->users[i],
+		    secrets));
+	for (unsigned i = 0; i < doc->ntokens; i++)
+		json_array_append_new(tokens, doc_user_json(&doc->tokens[i],
+		    secrets));
+	return json_pack("{s:i, s:I, s:I, s:s, s:o, s:o, s:o, s:o, s:o, s:o, "
+	    "s:o}", "format", DOC_FORMAT,
 	    "generation", (json_int_t)doc->generation,
 	    "written_s", (json_int_t)doc->written_s,
 	    "appliance", doc->appliance,
 	    "pools", pools, "targets", targets, "portals", portals,
-	    "hosts", hosts, "mappings", maps);
+	    "hosts", hosts, "mappings", maps, "users", users, "tokens",
+	    tokens);
 }
 
 /* --- diff --- */
@@ -547,7 +609,8 @@ doc_diff(const struct doc *a, const struct doc *b)
 	static const char *const lists[][2] = {
 		{ "pools", "pool" }, { "targets", "target" },
 		{ "portals", "portal" }, { "hosts", "host" },
-		{ "mappings", "mapping" },
+		{ "mappings", "mapping" }, { "users", "user" },
+		{ "tokens", "token" },
 	};
 	json_t *ja = doc_to_json(a, true), *jb = doc_to_json(b, true);
 	json_t *out = json_array();

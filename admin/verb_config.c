@@ -131,7 +131,7 @@ keep_secrets(json_t *json, const struct doc *doc)
 
 /*
  * Targets, portals, hosts and mappings are replaced; pools are what is on the
- * disks and stay.
+ * disks and stay, and so do users and tokens.
  */
 void
 verb_config_import(struct req *req)
@@ -160,6 +160,13 @@ verb_config_import(struct req *req)
 	doc->npools = pools->npools;
 	pools->pools = NULL;
 	pools->npools = 0;
+	free(doc->users);
+	free(doc->tokens);
+	doc->users = pools->users;
+	doc->nusers = pools->nusers;
+	doc->tokens = pools->tokens;
+	doc->ntokens = pools->ntokens;
+	pools->users = pools->tokens = NULL;
 	memcpy(doc->appliance, pools->appliance, sizeof(doc->appliance));
 	doc_free(pools);
 	req->next = doc;

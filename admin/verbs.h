@@ -75,6 +75,18 @@ void verb_map(struct req *req);
 void verb_unmap(struct req *req);
 void verb_map_list(struct req *req);
 
+/* verb_user.c */
+void verb_user_create(struct req *req);
+void verb_user_create_end(struct req *req);
+void verb_user_list(struct req *req);
+void verb_user_set(struct req *req);
+void verb_user_password(struct req *req);
+void verb_user_password_end(struct req *req);
+void verb_user_delete(struct req *req);
+void verb_token_create(struct req *req);
+void verb_token_list(struct req *req);
+void verb_token_delete(struct req *req);
+
 /* verb_config.c */
 void verb_config_export(struct req *req);
 void verb_config_export_end(struct req *req);
