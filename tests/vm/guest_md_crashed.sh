@@ -20,9 +20,11 @@ for spec in $ARRAYS; do
 		i=$((i + 1))
 	done
 	dmesg -c >/dev/null
+	start=
+	[ $present -eq "$members" ] || start=--run
 	# shellcheck disable=SC2086
-	check "$name: mdadm --assemble" mdadm --assemble /dev/md0 \
-	    $([ $present -eq "$members" ] || echo --run) $disks || {
+	check "$name: mdadm --assemble" mdadm --assemble $start /dev/md0 \
+	    $disks || {
 		dmesg | tail -20
 		continue
 	}
