@@ -112,12 +112,19 @@ free_port() {
 s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
+# A directory that goes away at the end.
+dozo_dir() {
+	DOZO_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dozo-$1-XXXXXX") || exit 1
+	DOZO_PID=
+	trap dozo_fini EXIT
+	trap 'exit 130' INT TERM
+}
+
 dozo_init() {
 	[ -x "$DOZO_BUILD/dozod" ] || skip_all "dozod is not built"
 	need_tools python3
-	DOZO_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dozo-$1-XXXXXX") || exit 1
+	dozo_dir "$1"
 	DOZO_PORT=$(free_port)
-	DOZO_PID=
 	dozo_portal=127.0.0.1:$DOZO_PORT
 	mkdir "$DOZO_DIR/state"
 	cat >"$DOZO_DIR/dozo.conf" <<-EOT
@@ -126,16 +133,16 @@ dozo_init() {
 		listen = $dozo_portal
 		page-port = 0
 	EOT
-	trap dozo_fini EXIT
-	trap 'exit 130' INT TERM
 }
 
 dozo_fini() {
 	_status=$?
 	[ -z "$DOZO_PID" ] || kill -9 "$DOZO_PID" 2>/dev/null
 	if [ "$_status" -ne 0 ] || [ "$nr_failed" -ne 0 ]; then
-		echo "# the end of dozod's log:"
-		tail -25 "$DOZO_DIR/dozod.log" 2>/dev/null | sed 's/^/#  /'
+		if [ -e "$DOZO_DIR/dozod.log" ]; then
+			echo "# the end of dozod's log:"
+			tail -25 "$DOZO_DIR/dozod.log" | sed 's/^/#  /'
+		fi
 	fi
 	if [ -n "$KEEP" ]; then
 		echo "# kept: $DOZO_DIR"

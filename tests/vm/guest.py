@@ -266,7 +266,8 @@ def drive_arguments(drives):
         out += ["-drive", f"file={path},if=none,id=d{number},format=raw,"
                 f"cache=unsafe{more}",
                 "-device", f"virtio-blk-pci,drive=d{number},"
-                f"serial={Path(path).stem[:20]}"]
+                f"serial={Path(path).stem[:20]},multifunction=on,"
+                f"addr={number // 8 + 8:#x}.{number % 8}"]
     return out
 
 

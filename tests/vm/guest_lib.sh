@@ -49,6 +49,8 @@ need() {
 			insmod "/modules/$module" 2>/dev/null
 		done <"/modules/$(echo "$name" | tr - _).needs"
 	done
+	# Syncs here are small and nobody minds how fast they go.
+	echo 1000000 2>/dev/null >/proc/sys/dev/raid/speed_limit_min || :
 }
 
 # The virtio disk with this serial (the stem of its image's name).
@@ -61,6 +63,12 @@ disk() {
 		fi
 	done
 	return 1
+}
+
+# What mdadm --create wants for a consistency policy.
+policy_options() {
+	[ "$1" != bitmap ] || echo "--bitmap internal"
+	echo "--consistency-policy $1"
 }
 
 sum() {

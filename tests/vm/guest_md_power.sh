@@ -29,10 +29,10 @@ for spec in $ARRAYS; do
 		disks="$disks $(disk "$name-$i")"
 		i=$((i + 1))
 	done
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2046,SC2086
 	check "$name: mdadm --create" mdadm --create "/dev/md$number" --run \
 	    --name "$name" --level 5 --raid-devices "$members" --chunk 64 \
-	    --consistency-policy "$policy" --homehost box --assume-clean \
+	    $(policy_options "$policy") --homehost box --assume-clean \
 	    $disks || continue
 	dd if="$(disk content)" of="/dev/md$number" bs=1M conv=fsync \
 	    2>/dev/null

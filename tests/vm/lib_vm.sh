@@ -19,7 +19,8 @@ guest() {
 	    "$@" "$vm/$_script" >"$DOZO_DIR/guest.out" 2>&1
 }
 
-# guest_counted NAME SCRIPT OPTION...: run it, count its lines.
+# guest_counted NAME SCRIPT OPTION...: run it, count its lines.  A guest that
+# did not come to its end ends this script too: what follows needs its work.
 guest_counted() {
 	_what=$1
 	shift
@@ -28,7 +29,9 @@ guest_counted() {
 	count_lines "$DOZO_DIR/guest.out"
 	[ "$_status" -eq 0 ] || {
 		fail "$_what: guest ends well" "status $_status"
-		tail -5 "$DOZO_DIR/guest.out" | sed 's/^/#  /'
+		tail -15 "$DOZO_DIR/guest.out" | sed 's/^/#  /'
+		summary
+		exit 1
 	}
 }
 
