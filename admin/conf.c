@@ -121,12 +121,27 @@ set_log_level(struct conf *conf, const char *value, struct err *err)
 	    "info, debug", value);
 }
 
+static int
+set_spin(struct conf *conf, const char *value, struct err *err)
+{
+	char *end;
+	unsigned long v = strtoul(value, &end, 10);
+
+	if (*end != '\0' || end == value || value[0] == '-' ||
+	    v > CONF_SPIN_MAX_US)
+		return err_set(err, EINVAL, "\"%.40s\" is not a number of "
+		    "microseconds (0 to %u)", value, CONF_SPIN_MAX_US);
+	conf->spin_us = (unsigned)v;
+	return 0;
+}
+
 static const struct conf_key keys[] = {
 	{ "state-directory", set_state_dir },
 	{ "control-socket", set_control_socket },
 	{ "listen", set_listen },
 	{ "page-port", set_page_port },
 	{ "log-level", set_log_level },
+	{ "spin-us", set_spin },
 };
 
 static const char *
@@ -175,6 +190,7 @@ conf_defaults(struct conf *conf)
 	conf->nlisten = 1;
 	conf->page_port = 8443;
 	conf->log_level = LOG_L_INFO;
+	conf->spin_us = 50;
 }
 
 int

@@ -12,6 +12,7 @@
 
 #define CONF_LISTEN_MAX 16u
 #define ISCSI_PORT 3260u
+#define CONF_SPIN_MAX_US 1000u
 
 struct conf {
 	char state_dir[200];
@@ -20,6 +21,7 @@ struct conf {
 	unsigned nlisten;
 	uint16_t page_port;		/* 0 = no page */
 	enum log_level log_level;
+	unsigned spin_us;		/* poll so long before sleeping */
 };
 
 /* Built-in values, as in etc/dozo.conf. */

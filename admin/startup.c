@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "admin/apply.h"
@@ -294,6 +295,9 @@ dozo_start(struct dozo *d, struct err *err)
 	d->loop = loop_new(err);
 	if (d->loop == NULL)
 		return -err->code;
+	/* Whoever has to answer us needs a CPU while we poll. */
+	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
+		loop_set_spin(d->loop, d->conf.spin_us);
 	d->start_ns = loop_now(d->loop);
 	d->start_s = loop_wall_time(d->loop);
 	if (events_new(d, err) != 0 || jobs_new(d, err) != 0 ||
