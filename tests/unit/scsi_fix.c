@@ -164,7 +164,7 @@ fix_start(struct fix *f, struct run *r, unsigned nexus, const void *cdb,
 	memset(r->cmd.cdb, 0, sizeof(r->cmd.cdb));
 	memcpy(r->cmd.cdb, cdb, cdb_len);
 	r->cmd.cdb_len = 16;
-	r->cmd.attr = SCSI_ATTR_SIMPLE;
+	r->cmd.attr = r->attr;
 	r->cmd.out_len = out_len;
 	r->cmd.in_len = in_len;
 	r->out = out;

@@ -46,6 +46,7 @@ struct run {
 	int *held_result;
 	bool hold;		/* do not serve the collect at once */
 	int collect_error;
+	enum scsi_attr attr;
 };
 
 struct fix_opts {
