@@ -19,7 +19,7 @@ judge() {
 	expect=$2
 	shift 2
 	python3 "$interop/iscsi_test_cu.py" --expect "$interop/$expect" \
-	    ${VERBOSE:+--verbose} ${RECORD:+--record "$RECORD"} \
+	    ${VERBOSE:+--verbose} ${RECORD:+--record "$RECORD.$what"} \
 	    ${ONLY:+--only "$ONLY"} "$@" >"$DOZO_DIR/judge.out" 2>&1
 	status=$?
 	grep -v '^iscsi-test-cu:' "$DOZO_DIR/judge.out"
