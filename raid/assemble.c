@@ -359,10 +359,16 @@ build(struct assembly *a, struct raid *raid)
 	const struct sb1 *best = a->best;
 
 	for (unsigned r = 0; r < a->map.n; r++) {
-		if (a->by_role[r] < 0)
-			raid->missing |= UINT32_C(1) << r;
-		else
+		if (a->by_role[r] >= 0) {
 			adopt(&raid->member[r], &a->probe[a->by_role[r]]);
+			continue;
+		}
+		raid->missing |= UINT32_C(1) << r;
+		if (role_expected(best, r)) {
+			/* It will miss writes: to be recorded before one. */
+			raid_changed(raid);
+			raid->gen_failed = raid->gen;
+		}
 	}
 	for (unsigned i = 0; i < a->n; i++) {
 		struct member *m = &raid->spare[raid->nspares];

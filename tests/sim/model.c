@@ -14,6 +14,7 @@
 
 #define VERSIONS 8u
 #define WRITES 65535u
+#define ANYTHING 1u		/* number of a write that nobody knows */
 #define READS 64u
 
 enum state { IN_FLIGHT, OK, MAYBE };
@@ -56,7 +57,9 @@ model_new(struct sim *sim, const char *name, uint64_t sectors)
 		sim_fail(sim, "no memory");
 	model->write[0] = (struct write){ .start = 1, .end = 1, .state = OK,
 	    .kind = MODEL_ZERO, .durable = true };
-	model->nwrites = 1;
+	model->write[ANYTHING] = model->write[0];
+	model->write[ANYTHING].kind = MODEL_ANYTHING;
+	model->nwrites = 2;
 	model_grow(model, sectors);
 	return model;
 }
@@ -243,6 +246,8 @@ matches(const struct model *model, unsigned v, uint64_t lba,
 	switch (model->write[v].kind) {
 	case MODEL_ZERO:
 		return is_zero(data);
+	case MODEL_ANYTHING:
+		return true;
 	case MODEL_DATA:
 		fill_sector(v, lba, want);
 		return memcmp(data, want, sizeof(want)) == 0;
@@ -314,7 +319,7 @@ check_sector(struct model *model, uint64_t lba, uint64_t start,
 		if (!visible(model, s, v, start) ||
 		    !matches(model, v, lba, data))
 			continue;
-		if (s->n > 1 && all_settled(model, s)) {
+		if (v != ANYTHING && s->n > 1 && all_settled(model, s)) {
 			s->version[0] = (uint16_t)v;	/* now we know */
 			s->n = 1;
 		}
@@ -384,6 +389,32 @@ model_crash(struct model *model, bool power)
 		model->write[i].state = OK;
 		model->write[i].settled = true;
 	}
+}
+
+static unsigned
+count_visible(const struct model *model, const struct sector *s)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->n; i++)
+		n += visible(model, s, s->version[i], model->clock);
+	return n;
+}
+
+void
+model_doubt(struct model *model)
+{
+	uint64_t now = model->clock++;
+
+	for (uint64_t i = 0; i < model->sectors; i++) {
+		struct sector *s = &model->sector[i];
+
+		if (count_visible(model, s) < 2)
+			continue;
+		s->version[0] = ANYTHING;
+		s->n = 1;
+	}
+	model->write[ANYTHING].start = model->write[ANYTHING].end = now;
 }
 
 void

@@ -24,7 +24,7 @@ void model_free(struct model *model);
 void model_grow(struct model *model, uint64_t sectors);
 uint64_t model_sectors(const struct model *model);
 
-enum model_kind { MODEL_DATA, MODEL_ZERO };
+enum model_kind { MODEL_DATA, MODEL_ZERO, MODEL_ANYTHING };
 
 /*
  * A write starts.  Returns its number, or 0 if a sector has too many versions
@@ -54,6 +54,11 @@ void model_read_end(struct model *model, uint64_t token, uint64_t lba,
  * what was not durable may be lost.
  */
 void model_crash(struct model *model, bool power);
+/*
+ * After a crash, with a member lost: what was being written to it cannot be
+ * told.  Sectors with more than one possible version may hold anything.
+ */
+void model_doubt(struct model *model);
 /* Every acknowledged write is durable: an orderly stop has ended. */
 void model_settle(struct model *model);
 

@@ -43,6 +43,10 @@ struct raid *rig_raid(const struct rig *rig);
  */
 void rig_suspect(struct rig *rig, unsigned i, bool doubt);
 unsigned rig_suspects(const struct rig *rig);
+/* Does its policy close the write hole? */
+bool rig_has_log(const struct rig *rig);
+/* Start to open it and stop after `events`, to be crashed there. */
+void rig_open_in_part(struct rig *rig, struct loop *loop, uint64_t events);
 /* Closed: is the array complete and clean, so that parity must fit? */
 bool rig_is_clean(const struct rig *rig);
 /* Closed and clean: does it?  The members' bytes xor to zero. */

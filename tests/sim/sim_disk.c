@@ -537,6 +537,7 @@ sim_disks_kill(struct sim *sim)
 			req_free(req);
 		}
 		LIST_INIT(&disk->files);	/* the process leaks them */
+		disk->fail_writes = disk->fail_flushes = 0;
 	}
 }
 

@@ -125,11 +125,25 @@ do_fault(struct world *w)
 static void
 crash(struct world *w, bool power)
 {
+	bool log = rig_has_log(w->rig);
+
 	rig_crash(w->rig, power);
+	if (w->model == NULL)
+		return;
+	model_crash(w->model, power || w->errors_ok);
 	w->doubt = true;
-	model_crash(w->model, power);
-	/* A row in doubt with a bad sector, or without a member, is lost. */
-	if (w->latent || rig_suspects(w->rig) > 0)
+	/* A member that does not survive the crash. */
+	if (log && w->plan == PLAN_LOSE_ONE && rng_one_in(w->rng, 2) &&
+	    rig_suspects(w->rig) == 0) {
+		rig_suspect(w->rig, w->victim, false);
+		sim_disk_vanish(rig_disk(w->rig, w->victim), false);
+	}
+	if (rig_suspects(w->rig) > 0 && log)
+		model_doubt(w->model);
+	if (rig_suspects(w->rig) > (log ? 1 : 0))
+		w->errors_ok = w->load->errors_ok = true;
+	/* A row in doubt with a bad sector is lost. */
+	if (w->latent)
 		w->errors_ok = w->load->errors_ok = true;
 }
 
@@ -158,10 +172,13 @@ shut_down(struct world *w)
 	rig_close(w->rig);
 	sim_shutdown(w->sim);
 	/* A failed array keeps nothing in order. */
-	if (w->errors_ok)
-		model_crash(w->model, true);
-	else
+	if (!w->errors_ok) {
 		model_settle(w->model);
+		return;
+	}
+	model_crash(w->model, true);
+	if (rig_suspects(w->rig) > 0)
+		model_doubt(w->model);
 }
 
 static void
@@ -178,8 +195,14 @@ static bool
 one_life(struct world *w, bool last)
 {
 	struct loop *loop = sim_boot(w->sim);
-	struct blk *blk = rig_open(w->rig, loop);
+	struct blk *blk;
 
+	while (rng_one_in(w->rng, 6)) {		/* die while starting */
+		rig_open_in_part(w->rig, loop, rng_range(w->rng, 1, 60));
+		crash(w, rng_one_in(w->rng, 2));
+		loop = sim_boot(w->sim);
+	}
+	blk = rig_open(w->rig, loop);
 	if (blk == NULL) {
 		sim_shutdown(w->sim);
 		return false;

@@ -239,8 +239,11 @@ crash(struct world *w, bool power)
 	rig_crash(w->rig, power);
 	for (unsigned i = 0; i < w->ninitiators; i++)
 		initiator_crash(w->initiator[i]);
-	for (unsigned i = 0; i < w->nvolumes; i++)
+	for (unsigned i = 0; i < w->nvolumes; i++) {
 		model_crash(w->model[i], power);
+		if (rig_suspects(w->rig) > 0)
+			model_doubt(w->model[i]);
+	}
 }
 
 static void
