@@ -63,7 +63,8 @@ job_over(struct ctl *ctl, const json_t *job)
 		return ctl_complain(json_object_get(job, "error"));
 	}
 	if (ctl->json) {
-		json_dumpf(job, stdout, JSON_INDENT(2));
+		json_dumpf(json_object_get(job, "result"), stdout,
+		    JSON_INDENT(2) | JSON_ENCODE_ANY);
 		putchar('\n');
 	} else {
 		ctl_print(ctl, json_object_get(job, "result"));

@@ -49,6 +49,16 @@ disks_fini(struct disks *disks)
 	disks->n = 0;
 }
 
+/* What a device says about itself is not trusted. */
+static void
+printable(char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text < 0x20 || *text > 0x7e)
+			*text = '?';
+	}
+}
+
 /* First line of a sysfs file without blanks around it. */
 static void
 read_line(const char *path, char *text, size_t size)
@@ -65,11 +75,7 @@ read_line(const char *path, char *text, size_t size)
 	len = strlen(text);
 	while (len > 0 && strchr(" \n\t", text[len - 1]) != NULL)
 		text[--len] = '\0';
-	/* What a device says about itself is not trusted. */
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] < 0x20 || text[i] > 0x7e)
-			text[i] = '?';
-	}
+	printable(text);
 }
 
 /* Whole disks, without loop, ram, md, dm and zram. */
@@ -143,26 +149,31 @@ static void
 probe_contents(struct disk *disk, int fd)
 {
 	blkid_probe probe = blkid_new_probe();
-	const char *type = NULL;
+	const char *type = NULL, *label = NULL, *uuid = NULL;
 
 	if (probe == NULL)
 		return;
 	if (blkid_probe_set_device(probe, fd, 0, 0) == 0) {
 		blkid_probe_enable_superblocks(probe, 1);
-		blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE);
+		blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE |
+		    BLKID_SUBLKS_LABEL | BLKID_SUBLKS_UUID);
 		blkid_probe_enable_partitions(probe, 1);
 		if (blkid_do_safeprobe(probe) == -2)
-			snprintf(disk->contents, sizeof(disk->contents),
-			    "several signatures");
+			type = "several signatures";
 		else if (blkid_probe_lookup_value(probe, "TYPE", &type,
-		    NULL) == 0)
-			snprintf(disk->contents, sizeof(disk->contents),
-			    "%.63s", type);
-		else if (blkid_probe_lookup_value(probe, "PTTYPE", &type,
-		    NULL) == 0)
-			snprintf(disk->contents, sizeof(disk->contents),
-			    "%.40s partition table", type);
+		    NULL) != 0 && blkid_probe_lookup_value(probe, "PTTYPE",
+		    &type, NULL) == 0)
+			label = "partition table";
+		(void)blkid_probe_lookup_value(probe, "LABEL", &label, NULL);
+		(void)blkid_probe_lookup_value(probe, "UUID", &uuid, NULL);
 	}
+	if (type != NULL)
+		snprintf(disk->contents, sizeof(disk->contents), "%.40s%s%.60s",
+		    type, label != NULL ? " " : "",
+		    label != NULL ? label : "");
+	if (uuid != NULL)
+		snprintf(disk->uuid, sizeof(disk->uuid), "%.36s", uuid);
+	printable(disk->contents);
 	blkid_free_probe(probe);
 }
 
@@ -177,6 +188,8 @@ look_at(struct disk *disk)
 	if (fstat(fd, &sb) == 0 &&
 	    (S_ISBLK(sb.st_mode) || S_ISREG(sb.st_mode))) {
 		disk->present = true;
+		disk->dev = S_ISBLK(sb.st_mode) ? sb.st_rdev : sb.st_dev;
+		disk->ino = S_ISBLK(sb.st_mode) ? 0 : sb.st_ino;
 		disk->is_device = S_ISBLK(sb.st_mode);
 		disk->size = (uint64_t)sb.st_size;
 		if (disk->is_device) {
@@ -197,4 +210,62 @@ disks_scan(struct disks *disks)
 		add_devices(disks);
 	for (unsigned i = 0; i < disks->n; i++)
 		look_at(&disks->disk[i]);
+}
+
+/* "/dev/sda (WDC WD40EFRX, serial WD-123)" */
+static const char *
+disk_name(const struct disk *disk, char *text, size_t size)
+{
+	if (disk->model[0] == '\0' && disk->serial[0] == '\0')
+		snprintf(text, size, "%.120s", disk->path);
+	else
+		snprintf(text, size, "%.120s (%s, serial %s)", disk->path,
+		    disk->model, disk->serial[0] != '\0' ? disk->serial :
+		    "unknown");
+	return text;
+}
+
+static int
+check_blank(const struct disk *disk, bool force, struct err *err)
+{
+	char name[240];
+
+	disk_name(disk, name, sizeof(name));
+	if (!disk->present) {
+		err_set(err, ENOENT, "there is no disk or image file %s",
+		    disk->path);
+		err_hint(err, "`dozoctl disk list` shows the disks.");
+	} else if (disk->holder[0] != '\0') {
+		err_set(err, EBUSY, "%s is in use by %s", name, disk->holder);
+		err_hint(err, "Stop that first: `lsblk %s` shows it.",
+		    disk->path);
+	} else if (disk->contents[0] != '\0' && !force) {
+		err_set(err, EEXIST, "%s has something on it: %.60s", name,
+		    disk->contents);
+		err_hint(err, "If all of that may be lost, use --force.");
+	} else {
+		return 0;
+	}
+	return -err->code;
+}
+
+int
+disks_check_blank(const struct disks *disks, bool force, struct err *err)
+{
+	for (unsigned i = 0; i < disks->n; i++) {
+		const struct disk *disk = &disks->disk[i];
+		int r = check_blank(disk, force, err);
+
+		if (r != 0)
+			return r;
+		for (unsigned j = 0; j < i; j++) {
+			const struct disk *other = &disks->disk[j];
+
+			if (disk->dev == other->dev && disk->ino == other->ino)
+				return err_set(err, EINVAL, "%.100s and "
+				    "%.100s are the same disk", other->path,
+				    disk->path);
+		}
+	}
+	return 0;
 }

@@ -18,8 +18,10 @@ struct disk {
 	char model[48], serial[48];	/* empty if unknown */
 	uint64_t size;			/* bytes */
 	bool is_device, rotational, present;
-	char contents[64];		/* "ext4", "md member"; empty = blank */
+	char contents[128];		/* "ext4 \"home\""; empty = blank */
+	char uuid[UUID_SIZE];		/* of contents, as libblkid has it */
 	char holder[64];		/* who has it open in the kernel */
+	uint64_t dev, ino;		/* the same for the same disk */
 };
 
 struct disks {
@@ -33,5 +35,12 @@ void disks_add(struct disks *disks, const char *path);
 /* Fill in what is known about each. */
 void disks_scan(struct disks *disks);
 void disks_fini(struct disks *disks);
+
+/*
+ * May a pool be made of these?  The first that is not there, is given twice,
+ * has a holder or, without `force`, has something on it, is named with its
+ * model and serial.
+ */
+int disks_check_blank(const struct disks *disks, bool force, struct err *err);
 
 #endif

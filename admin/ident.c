@@ -148,8 +148,12 @@ ident_nearest(const char *word,
 	unsigned least = 4;
 
 	for (size_t i = 0; (name = candidate(arg, i)) != NULL; i++) {
+		size_t len = strlen(word);
 		unsigned d = distance(word, name);
 
+		/* An abbreviation. */
+		if (len >= 3 && strncmp(word, name, len) == 0)
+			d = 1;
 		/* An empty resemblance is none. */
 		if (d < least && d < strlen(name)) {
 			least = d;

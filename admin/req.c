@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/pools.h"
 #include "admin/size.h"
 #include "core/log.h"
 
@@ -29,11 +30,11 @@ struct jobs {
 	struct op_queue idle;		/* waits for running == 0 */
 };
 
-enum req_step { REQ_LOCK, REQ_BEGIN, REQ_LATE_LOCK, REQ_FINISH, REQ_COMMIT,
+enum req_step { REQ_LOCK, REQ_PREPARE, REQ_BEGIN, REQ_LATE_LOCK, REQ_FINISH, REQ_COMMIT,
 	REQ_APPLY, REQ_END };
 
-static const char *const req_steps[] = { "LOCK", "BEGIN", "LATE_LOCK",
-	"FINISH", "COMMIT", "APPLY", "END" };
+static const char *const req_steps[] = { "LOCK", "PREPARE", "BEGIN",
+	"LATE_LOCK", "FINISH", "COMMIT", "APPLY", "END" };
 
 static void req_run(struct op *op);
 
@@ -157,14 +158,28 @@ is_detached(const struct req *req)
 }
 
 static void
-req_begin(struct req *req)
+req_prepare(struct req *req)
 {
-	req->op.step = is_detached(req) ? REQ_LATE_LOCK : REQ_FINISH;
-	if (verb_schema_check(req->schema, req->args, &req->err) == 0)
-		req->verb->begin(req);
+	req->op.step = REQ_BEGIN;
+	if (verb_schema_check(req->schema, req->args, &req->err) == 0 &&
+	    req->verb->prepare != NULL)
+		req->verb->prepare(req);
 	if (err_is(&req->err)) {
 		assert(req->op.pending == 0);
 		req->op.step = REQ_END;
+	}
+}
+
+static void
+req_begin(struct req *req)
+{
+	req->op.step = is_detached(req) ? REQ_LATE_LOCK : REQ_FINISH;
+	req->verb->begin(req);
+	if (err_is(&req->err)) {
+		assert(req->op.pending == 0);
+		req->op.step = REQ_END;
+	} else if (is_detached(req) && req->op.pending == 0) {
+		req->op.step = REQ_END;	/* nothing to do: no job either */
 	} else if (is_detached(req)) {
 		job_register(req);
 		op_wake_all(&req->begun);
@@ -205,6 +220,8 @@ req_apply(struct req *req)
 		}
 		doc_commit_fini(req->commit);
 	}
+	if (committed)
+		dozo_pool_free(req->forget);
 	if (err_is(&req->err) || req->dry_run || !(committed || req->apply))
 		return;
 	if (dozo_apply(d, &req->err) != 0)
@@ -247,7 +264,10 @@ req_run(struct op *op)
 			dozo_lock(req->dozo, op);
 			req->locked = true;
 		}
-		op->step = REQ_BEGIN;
+		op->step = REQ_PREPARE;
+		return;
+	case REQ_PREPARE:
+		req_prepare(req);
 		return;
 	case REQ_BEGIN:
 		req_begin(req);

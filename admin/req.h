@@ -23,6 +23,11 @@ struct verb {
 	void (*begin)(struct req *req);
 	/* Children have ended (job: and we hold the lock).  May be NULL. */
 	void (*finish)(struct req *req);
+	/*
+	 * Before begin(): start children that gather what begin() needs, or
+	 * set err.  May be NULL.
+	 */
+	void (*prepare)(struct req *req);
 };
 
 /* The table; ends with an entry without name. */
@@ -45,6 +50,7 @@ struct req {
 	json_t *result;			/* object, array or NULL */
 	struct doc *next;		/* the document after this change */
 	bool apply;			/* apply although the document stays */
+	struct dozo_pool *forget;	/* closed; freed once next is in force */
 	void *work;			/* the verb's own, malloc'ed */
 	/* private */
 	struct doc_commit *commit;

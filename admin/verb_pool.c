@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/disks.h"
 #include "admin/pools.h"
 #include "core/log.h"
 
@@ -277,18 +278,92 @@ create_exists(struct req *req, const struct pool_make *make,
 	err_hint(&req->err, "`dozoctl pool status %s` shows it.", pool->name);
 }
 
+/* What is expected by a pool is taken, also while that is offline. */
+static bool
+disks_free(struct req *req, const struct pool_make *make)
+{
+	const struct doc *doc = req->dozo->doc;
+
+	for (unsigned i = 0; i < doc->npools; i++) {
+		const struct doc_pool *pool = &doc->pools[i];
+
+		for (unsigned j = 0; j < pool->nmembers; j++) {
+			for (unsigned k = 0; k < make->spec.members; k++) {
+				if (strcmp(pool->member[j].path,
+				    make->path[k]) != 0)
+					continue;
+				err_set(&req->err, EBUSY, "%.200s belongs to "
+				    "pool %s", make->path[k], pool->name);
+				err_hint(&req->err, "Delete or export that "
+				    "pool first.");
+				return false;
+			}
+		}
+	}
+	return true;
+}
+
+struct pool_create {
+	struct pool_make make;
+	struct disks disks;
+	struct work work;
+};
+
+/* On the helper thread. */
+static void
+create_scan(void *arg)
+{
+	struct pool_create *create = arg;
+
+	disks_scan(&create->disks);
+}
+
+/* Check what needs no look at the disks, then look at them. */
+void
+verb_pool_create_look(struct req *req)
+{
+	const struct dozo_pool *pool = dozo_pool(req->dozo,
+	    arg_text(req, "name"));
+	struct pool_create *create = calloc(1, sizeof(*create));
+	struct pool_make *make;
+
+	if (create == NULL) {
+		err_set(&req->err, ENOMEM, "out of memory");
+		return;
+	}
+	req->work = create;
+	make = &create->make;
+	if (!create_spec(req, make))
+		return;
+	if (pool != NULL) {
+		create_exists(req, make, pool);
+		return;
+	}
+	if (req->dozo->doc->npools == DOC_POOLS_MAX) {
+		err_set(&req->err, ENOSPC, "there are %u pools already",
+		    DOC_POOLS_MAX);
+		return;
+	}
+	if (!disks_free(req, make))
+		return;
+	for (unsigned i = 0; i < make->spec.members; i++)
+		disks_add(&create->disks, make->path[i]);
+	work_start(req->dozo->worker, &create->work, create_scan, create,
+	    &req->op);
+}
+
 static void
 create_progress(const struct req *req, uint64_t *done, uint64_t *total)
 {
-	const struct pool_make *make = req->work;
+	const struct pool_create *create = req->work;
 
-	*done = make->create.zeroed;
-	*total = make->create.to_zero;
+	*done = create->make.create.zeroed;
+	*total = create->make.create.to_zero;
 }
 
 /* Reserve the name, open the disks. */
 static void
-create_begin(struct req *req, struct pool_make *make)
+create_open(struct req *req, struct pool_make *make)
 {
 	make->pool = dozo_pool_new(req->dozo, arg_text(req, "name"),
 	    DOZO_POOL_BUSY);
@@ -309,25 +384,24 @@ create_begin(struct req *req, struct pool_make *make)
 void
 verb_pool_create(struct req *req)
 {
-	struct pool_make *make = calloc(1, sizeof(*make));
+	struct pool_create *create = req->work;
+	struct pool_make *make = &create->make;
 	const char *name = arg_text(req, "name");
-	const struct dozo_pool *pool = dozo_pool(req->dozo, name);
+	struct dozo_pool *pool = dozo_pool(req->dozo, name);
 
-	if (make == NULL) {
-		err_set(&req->err, ENOMEM, "out of memory");
+	if (req->result != NULL)
+		return;		/* it is there */
+	if (pool != NULL)
+		create_exists(req, make, pool);	/* another was faster */
+	else if (disks_check_blank(&create->disks, arg_bool(req, "force"),
+	    &req->err) == 0)
+		create_open(req, make);
+	if (err_is(&req->err) || req->result != NULL) {
+		disks_fini(&create->disks);
 		return;
 	}
-	req->work = make;
-	if (!create_spec(req, make))
-		return;
-	if (pool != NULL) {
-		create_exists(req, make, pool);
-		return;
-	}
-	create_begin(req, make);
-	if (err_is(&req->err))
-		return;
 	if (req->dry_run) {
+		disks_fini(&create->disks);
 		req_result(req, json_pack("{s:s}", "name", name), true);
 		return;
 	}
@@ -336,26 +410,42 @@ verb_pool_create(struct req *req)
 	pool_make_start(make, &req->op);
 }
 
+/* The document knows members by serial too. */
+static void
+add_serials(struct doc_pool *entry, const struct disks *disks)
+{
+	for (unsigned i = 0; i < entry->nmembers; i++) {
+		for (unsigned j = 0; j < disks->n; j++) {
+			if (strcmp(entry->member[i].path,
+			    disks->disk[j].path) == 0)
+				snprintf(entry->member[i].serial,
+				    sizeof(entry->member[i].serial), "%s",
+				    disks->disk[j].serial);
+		}
+	}
+}
+
 void
 verb_pool_create_end(struct req *req)
 {
-	struct pool_make *make = req->work;
+	struct pool_create *create = req->work;
+	struct pool_make *make = &create->make;
 	struct doc_pool *entry;
 	struct doc *doc;
 
-	if (req->result != NULL || make->pool == NULL)
+	if (make->pool == NULL)
 		return;		/* dry run, or it was there */
 	if (err_is(&make->err)) {
 		req->err = make->err;
 		dozo_pool_free(make->pool);
 		make->pool = NULL;
-		return;
+	} else if ((doc = req_next_doc(req)) != NULL &&
+	    (entry = doc_add_pool(doc, &req->err)) != NULL) {
+		dozo_pool_describe(make->pool, entry);
+		add_serials(entry, &create->disks);
+		req_result(req, doc_pool_json(entry), true);
 	}
-	if ((doc = req_next_doc(req)) == NULL ||
-	    (entry = doc_add_pool(doc, &req->err)) == NULL)
-		return;
-	dozo_pool_describe(make->pool, entry);
-	req_result(req, doc_pool_json(entry), true);
+	disks_fini(&create->disks);
 }
 
 /* --- stop, start, export --- */
@@ -524,7 +614,7 @@ forget_pool(struct req *req)
 			return;
 		if (doc_pool(doc, name) != NULL)
 			doc_remove_pool(doc, doc_pool(doc, name));
-		dozo_pool_free(pool);
+		req->forget = pool;
 	}
 	req_result(req, json_pack("{s:s}", "name", name), existed);
 }

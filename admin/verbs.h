@@ -27,6 +27,7 @@ void verb_disk_fail_end(struct req *req);
 void verb_disk_fault(struct req *req);
 
 /* verb_pool.c */
+void verb_pool_create_look(struct req *req);
 void verb_pool_create(struct req *req);
 void verb_pool_create_end(struct req *req);
 void verb_pool_list(struct req *req);

@@ -1,0 +1,352 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What outlives the daemon: stop and start, kill -9 between any two steps,
+a lost state directory, disks moved to another box; signals and systemd."""
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+
+sys.dont_write_bytecode = True
+from box import Box, Session, request, run_tests
+
+ROUNDS = int(os.environ.get("KILL_ROUNDS", "12"))
+
+
+def view(b):
+    """All that was configured, without what a start changes."""
+    doc = b.get("config", "export", "--secrets")
+    for key in ("generation", "written_s"):
+        doc.pop(key)
+    return doc, b.get("volume", "list")
+
+
+def test_everything_is_there_after_a_restart():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        b.ok("host", "create", "h", "--iqn", "iqn.2026-01.x:*", "--network",
+             "192.0.2.0/24", "--chap-user", "u", "--chap-secret",
+             "0123456789ab", "--preset", "vmware")
+        b.ok("volume", "create", "tank/w", "2M", "--write-policy", "durable")
+        b.ok("map", "tank/w", "--host", "h", "--target", "t", "--lun", "7",
+             "--read-only")
+        b.ok("portal", "add", f"127.0.0.2:{b.port}", "--tag", "2")
+        before = view(b), b.get("portal", "list")
+        b.stop()
+        b.start()
+        assert (view(b), b.get("portal", "list")) == before
+        b.kill()
+        b.start()
+        assert (view(b), b.get("portal", "list")) == before
+        b.ok("status")
+
+
+# --- kill -9 ---
+
+class Model:
+    """What may be there: certain state, and one change in doubt."""
+
+    def __init__(self):
+        self.volumes, self.targets, self.maps = set(), set(), set()
+
+    def copy(self):
+        other = Model()
+        other.volumes = set(self.volumes)
+        other.targets = set(self.targets)
+        other.maps = set(self.maps)
+        return other
+
+    def key(self):
+        return (frozenset(self.volumes), frozenset(self.targets),
+                frozenset(self.maps))
+
+
+def pick(rng, model):
+    """A change: (verb, args, the model after it)."""
+    after = model.copy()
+    v = f"v{rng.randrange(6)}"
+    t = f"t{rng.randrange(3)}"
+    args = {"volume": f"tank/{v}", "host": "any", "target": t}
+    what = rng.randrange(6)
+    if what == 0:
+        after.volumes.add(v)
+        return "volume.create", {"volume": f"tank/{v}", "size": "1M"}, after
+    if what == 1 and not any(m[0] == v for m in model.maps):
+        after.volumes.discard(v)
+        return "volume.delete", {"volume": f"tank/{v}"}, after
+    if what == 2:
+        after.targets.add(t)
+        return "target.create", {"name": t}, after
+    if what == 3:
+        after.targets.discard(t)
+        after.maps = {m for m in after.maps if m[1] != t}
+        return "target.delete", {"name": t}, after
+    if what == 4 and v in model.volumes and t in model.targets:
+        after.maps.add((v, t))
+        return "map", args, after
+    after.maps.discard((v, t))
+    return "unmap", args, after
+
+
+def observe(b):
+    m = Model()
+    m.volumes = {v["name"] for v in b.get("volume", "list")}
+    m.targets = {t["name"] for t in b.get("target", "list")}
+    maps = b.get("map", "list")
+    assert not any(x["orphan"] for x in maps), maps
+    m.maps = {(x["volume"], x["target"]) for x in maps}
+    return m
+
+
+def test_kill_at_any_point_leaves_before_or_after():
+    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    rng = random.Random(seed)
+    certain = Model()
+    changes = 0
+    with Box() as b:
+        b.pool()
+        for _ in range(ROUNDS):
+            proc = b.proc
+            delay = rng.uniform(0.005, 0.25)
+            killer = threading.Thread(
+                target=lambda: (time.sleep(delay), proc.kill()))
+            doubt = certain
+            killer.start()
+            try:
+                with b.connect() as s:
+                    while True:
+                        verb, args, doubt = pick(rng, certain)
+                        answer = request(s, verb, args)
+                        if answer is None:
+                            break
+                        assert answer["ok"], (seed, verb, args, answer)
+                        certain = doubt
+                        changes += 1
+            except OSError:
+                pass
+            killer.join()
+            b.kill()
+            b.start()
+            seen = observe(b)
+            assert seen.key() in (certain.key(), doubt.key()), \
+                (seed, seen.key(), certain.key(), doubt.key())
+            certain = seen
+            b.ok("status")
+    assert changes > ROUNDS, changes
+
+
+def test_leftovers_of_a_kill_do_no_harm():
+    with Box() as b:
+        b.ok("target", "create", "t")
+        b.kill()
+        with open(b.path("state/config.json.new"), "w") as f:
+            f.write('{"half')
+        b.start()
+        assert len(b.get("target", "list")) == 1
+        b.ok("target", "create", "u")
+        b.stop()
+        b.start()
+        assert len(b.get("target", "list")) == 2
+
+
+def test_a_rename_that_missed_the_document_is_made_up_for():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        old = open(b.path("state/config.json")).read()
+        b.ok("volume", "rename", "tank/v", "w")
+        b.stop()
+        # The document of before the rename; the pool's copies too.
+        generation = json.loads(old)["generation"]
+        newer = old.replace(f'"generation": {generation}',
+                            f'"generation": {generation + 5}')
+        with open(b.path("state/config.json"), "w") as f:
+            f.write(newer)
+        b.start()
+        maps = b.get("map", "list")
+        assert maps[0]["volume"] == "w" and not maps[0]["orphan"], maps
+        assert Session(b).alive()
+
+
+# --- what the disks carry ---
+
+def test_the_newest_document_wins():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        old = open(b.path("state/config.json")).read()
+        b.ok("target", "create", "newer")
+        b.stop()
+        with open(b.path("state/config.json"), "w") as f:
+            f.write(old)
+        b.start()
+        assert "newer" in [t["name"] for t in b.get("target", "list")]
+        assert "is newer" in b.log_text()
+
+
+def test_disks_moved_to_another_box_bring_their_configuration():
+    with Box() as a, Box() as b:
+        a.pool()
+        a.ok("host", "create", "h", "--iqn", "iqn.2026-01.test:*")
+        a.lun(host="h")
+        uuid = a.get("volume", "show", "tank/v")["uuid"]
+        a.stop()
+        found = b.ok("pool", "import", "--disk", *a.disks(), "--config",
+                     "--json").json()
+        assert found["name"] == "tank" and found["left_out"] == [], found
+        assert b.get("volume", "show", "tank/v")["uuid"] == uuid
+        assert [m["lun"] for m in b.get("map", "list")] == [0]
+        assert Session(b).alive()
+        b.stop()
+        b.start()
+        assert Session(b).alive()
+
+
+def test_import_leaves_out_what_contradicts():
+    with Box() as a, Box() as b:
+        a.pool()
+        a.lun()
+        a.stop()
+        b.pool("mine", prefix="m")
+        b.lun("mine/x")
+        found = b.ok("pool", "import", "--disk", *a.disks(), "--config",
+                     "--json").json()
+        assert len(found["left_out"]) == 1, found
+        assert len(b.get("map", "list")) == 1
+
+
+def test_a_lost_state_directory_is_rebuilt_from_the_disks():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        b.stop()
+        shutil.rmtree(b.path("state"))
+        b.start()
+        assert b.get("pool", "list") == []
+        b.ok("pool", "import", "--disk", *b.disks(), "--dry-run")
+        assert b.get("pool", "list") == []
+        b.ok("pool", "import", "--disk", *b.disks(), "--config")
+        assert Session(b).alive()
+
+
+def test_export_and_import_keep_the_data():
+    with Box() as b:
+        b.pool()
+        b.ok("volume", "create", "tank/v", "4M")
+        b.lun("tank/w", target="t")
+        b.fails(4, "are mapped", "pool", "export", "tank")
+        b.ok("unmap", "tank/w", "--host", "any", "--target", "t")
+        b.ok("pool", "export", "tank")
+        assert b.get("pool", "list") == []
+        b.fails(2, "is tank, not other", "pool", "import", "--name", "other",
+                "--disk", *b.disks())
+        b.ok("pool", "import", "--disk", *b.disks())
+        assert len(b.get("volume", "list")) == 2
+
+
+def test_stop_and_start_of_a_pool_leave_the_rest_alone():
+    with Box() as b:
+        b.pool()
+        b.pool("other", prefix="o")
+        b.lun()
+        b.lun("other/v", target="u")
+        s = Session(b)
+        b.ok("pool", "stop", "other")
+        assert b.ctl("pool", "status", "other").status == 5
+        assert s.alive()
+        assert b.ok("pool", "stop", "other",
+                    "--json").json()["changed"] is False
+        b.ok("pool", "start", "other")
+        b.ok("status")
+        assert Session(b, target="iqn.2026-01.org.dozo:u").alive()
+        assert s.alive()
+
+
+def test_a_deleted_pool_leaves_blank_disks():
+    with Box() as b:
+        b.pool()
+        b.ok("volume", "create", "tank/v", "4M")
+        b.fails(4, "has 1 volume", "pool", "delete", "tank")
+        b.ok("pool", "delete", "tank", "--force")
+        assert b.get("pool", "list") == []
+        b.pool()
+        assert b.get("volume", "list") == []
+
+
+# --- signals, systemd ---
+
+def test_sigterm_stops_within_seconds_with_clients_connected():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        s = Session(b)
+        with b.connect() as idle, b.connect() as follower:
+            request(follower, "events", {"follow": True})
+            begin = time.time()
+            b.stop(timeout=8)
+            assert time.time() - begin < 5
+            assert idle.recv(1) == b""
+        s.close()
+
+
+def test_sighup_reads_the_log_level():
+    with Box() as b:
+        b.write_conf(log_level="error")
+        b.proc.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        b.ok("target", "create", "silent")
+        assert "target.create" not in b.log_text()
+        b.write_conf(text="nonsense = 1\n")
+        b.proc.send_signal(signal.SIGHUP)
+        time.sleep(0.3)
+        assert 'unknown key "nonsense"' in b.log_text()
+        b.ok("version")
+
+
+def test_systemd_is_told():
+    with Box(start=False) as b:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+            s.bind(b.path("notify"))
+            s.settimeout(5)
+            b.env = {"NOTIFY_SOCKET": b.path("notify"),
+                     "WATCHDOG_USEC": "200000"}
+            b.start()
+            said = {s.recv(200) for _ in range(3)}
+            assert said == {b"READY=1", b"WATCHDOG=1"}, said
+            b.stop()
+            s.setblocking(False)
+            try:
+                while True:
+                    said.add(s.recv(200))
+            except BlockingIOError:
+                pass
+            assert b"STOPPING=1" in said, said
+
+
+def test_the_daemon_goes_to_the_background_when_it_serves():
+    import subprocess
+    from box import DOZOD, ENV
+    with Box(start=False) as b:
+        done = subprocess.run([DOZOD, "-c", b.conf], env=ENV, timeout=20,
+                              stderr=open(b.log, "ab"))
+        assert done.returncode == 0
+        b.ok("status")
+        with open(b.path("state/lock")) as f:
+            pid = int(f.read())
+        os.kill(pid, signal.SIGTERM)
+        for _ in range(200):
+            if b.ctl("version").status != 0 and \
+                    os.path.getsize(b.path("state/lock")) == 0:
+                break
+            time.sleep(0.02)
+        assert os.path.getsize(b.path("state/lock")) == 0
+
+
+if __name__ == "__main__":
+    run_tests(globals())
