@@ -236,7 +236,7 @@ create_spec(struct req *req, struct pool_make *make)
 	}
 	make->spec.level = 5;
 	make->spec.layout = RAID_LEFT_SYMMETRIC;
-	make->spec.policy = RAID_POLICY_RESYNC;
+	make->spec.policy = RAID_POLICY_PPL;
 	if (policy != NULL &&
 	    raid_policy_parse(policy, &make->spec.policy) != 0) {
 		err_set(&req->err, EINVAL, "there is no consistency policy "
