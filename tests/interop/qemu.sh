@@ -17,7 +17,7 @@ dozo_start || exit 1
 image() {
 	mkdir -p "$DOZO_DIR/tree"
 	cp -r "$srcdir/tests" "$DOZO_DIR/tree/"
-	mkfs.ext4 -q -F -d "$DOZO_DIR/tree" "$1" ${size}M &&
+	mkfs.ext4 -q -F -d "$DOZO_DIR/tree" "$1" ${size}M >/dev/null &&
 	    printf '\125\252' | dd of="$1" bs=1 seek=510 conv=notrunc \
 		2>/dev/null
 }
