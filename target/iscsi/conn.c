@@ -155,7 +155,9 @@ conn_tick(void *arg)
 	if (conn->closing)
 		return;
 	assert(conn->stream != NULL);
-	rx_unstick(conn);
+	rx_check(conn);
+	if (!conn->closing)
+		tx_check(conn);
 	if (!conn->closing)
 		check_alive(conn, loop_now(conn->server->loop));
 	if (!conn->closing)

@@ -96,12 +96,24 @@ window_check(struct task *task)
 {
 	if (task->win == NULL || task->receiving)
 		return;
-	if (task->crc_error)
+	if (task->fault != FAULT_NONE)
 		data_out_window_end(task, -EIO);
 	else if (task->got == task->win_end)
 		data_out_window_end(task, 0);
 	else if (!task->unsol_open && task->imm == NULL)
 		r2t_issue(task);
+}
+
+/* Bytes from `from`, which holds the data from 0 to len, into the window. */
+static void
+fill_window(struct task *task, const uint8_t *from, uint32_t len)
+{
+	uint32_t n = MIN(len - task->got, data_out_room(task));
+
+	assert(task->got <= len);
+	iov_from_buf(task->win->iov, task->win->niov,
+	    task->got - task->win_off, from + task->got, n);
+	data_out_advance(task, n);
 }
 
 /* The receiver may be holding data of this task. */
@@ -127,20 +139,18 @@ data_out_unpin(struct task *task)
 		rx_wake(task->session->conn);
 }
 
+/* What has arrived before SCSI asked for it. */
 static void
-take_immediate(struct task *task)
+take_early(struct task *task)
 {
-	uint32_t n;
-
-	if (task->imm == NULL)
-		return;
-	assert(task->got < task->imm_len);
-	n = MIN(task->imm_len - task->got, data_out_room(task));
-	iov_from_buf(task->win->iov, task->win->niov,
-	    task->got - task->win_off, task->imm + task->got, n);
-	data_out_advance(task, n);
-	if (task->got == task->imm_len)
+	assert(task->imm == NULL || task->stash == NULL);
+	if (task->imm != NULL) {
+		fill_window(task, task->imm, task->imm_len);
 		data_out_unpin(task);
+	} else if (task->stash != NULL) {
+		fill_window(task, task->stash, task->stash_got);
+		stash_free(task);
+	}
 }
 
 static void
@@ -150,16 +160,17 @@ collect(struct scsi_cmd *cmd, struct buf *buf, uint32_t off, uint32_t len,
 	struct task *task = cmd->xfer_arg;
 	struct conn *conn = task->session->conn;
 
-	assert(task->win == NULL && len > 0 && len <= buf->len);
+	assert(!task->collected && len > 0 && len <= buf->len);
 	assert(range_ok(off, len, cmd->out_len));
 	if (cmd->aborted || conn->closing) {
 		*result = -ECANCELED;
 		return;
 	}
-	if (task->no_room || task->crc_error || off != task->got) {
+	if (task->no_room || task->fault != FAULT_NONE || off != task->got) {
 		*result = -EIO;
 		return;
 	}
+	task->collected = true;
 	task->win = buf;
 	task->win_off = off;
 	task->win_end = off + len;
@@ -167,7 +178,7 @@ collect(struct scsi_cmd *cmd, struct buf *buf, uint32_t off, uint32_t len,
 	task->win_op = op;
 	task->r2t_next = MAX(task->r2t_next, off);
 	op_hold(op);
-	take_immediate(task);
+	take_early(task);
 	window_check(task);
 	data_out_rx_wake(task);
 }
@@ -179,6 +190,7 @@ collect_abort(struct scsi_cmd *cmd)
 	struct rx *rx = &task->session->conn->stream->rx;
 
 	data_out_unpin(task);
+	stash_free(task);
 	/* The kernel may be writing into the window: rx ends it then. */
 	if (task->win != NULL && !(rx->in_flight && rx->task == task &&
 	    rx->direct > 0))
@@ -201,6 +213,8 @@ data_out_init(struct task *task, const struct pdu *pdu)
 	/* F clear: unsolicited Data-Out follows (RFC 7143 11.3.1). */
 	task->unsol_open = (pdu->flags & (CMD_W | PDU_F)) == CMD_W &&
 	    task->unsol_got < task->unsol_max;
+	if (!task->unsol_open)
+		task->unsol_max = task->unsol_got;
 	task->r2t_next = task->unsol_got;
 }
 
@@ -219,6 +233,22 @@ data_out_advance(struct task *task, uint32_t n)
 	assert(n <= data_out_room(task));
 	task->got += n;
 	task->session->write_bytes += n;
+}
+
+bool
+data_out_stash(struct task *task)
+{
+	assert(task->win == NULL && task->stash == NULL);
+	if (!stash_new(task)) {
+		task->no_room = true;
+		data_out_unpin(task);
+		return false;
+	}
+	if (task->imm != NULL) {
+		stash_add(task, task->imm, task->imm_len);
+		data_out_unpin(task);
+	}
+	return true;
 }
 
 void
@@ -274,10 +304,27 @@ data_out_check(struct session *session, const struct pdu *pdu,
 		verdict = DATA_OUT_ABORTED;
 	/* An aborted task's window has gone, its data still comes. */
 	if (verdict == DATA_OUT_UNKNOWN && t != NULL &&
-	    (t->cmd.aborted || t->no_reply || t->crc_error))
+	    (t->cmd.aborted || t->no_reply || t->fault != FAULT_NONE))
 		verdict = DATA_OUT_ABORTED;
+	if (verdict == DATA_OUT_WRONG)
+		data_out_fail(t, pdu->ttt == TAG_NONE &&
+		    pdu->data_len > t->unsol_max - t->unsol_got ?
+		    FAULT_UNSOLICITED : FAULT_AMOUNT);
 	*task = verdict == DATA_OUT_OK ? t : NULL;
 	return verdict;
+}
+
+void
+data_out_fail(struct task *task, enum data_fault fault)
+{
+	assert(fault != FAULT_NONE && !task->receiving);
+	if (task->fault == FAULT_NONE)
+		task->fault = (uint16_t)fault;
+	task->unsol_open = false;	/* the rest is thrown away */
+	data_out_unpin(task);
+	stash_free(task);
+	window_check(task);
+	task_drained(task);
 }
 
 void
@@ -287,8 +334,10 @@ data_out_pdu_end(struct task *task, const struct pdu *pdu, bool ok)
 
 	assert(task->receiving);
 	task->receiving = false;
-	if (!ok)
-		task->crc_error = true;
+	if (!ok) {
+		data_out_fail(task, FAULT_CRC);
+		return;
+	}
 	if (pdu->opcode == OP_DATA_OUT && pdu->ttt == TAG_NONE) {
 		task->unsol_sn++;
 		task->unsol_got += pdu->data_len;

@@ -25,7 +25,10 @@
 #define TICK_MS 1000u
 #define LOGOUT_WAIT_MS 3000u	/* after an async logout request */
 #define TMF_ANSWER_MS 4000u	/* a task management answer, at the latest */
-#define RX_STUCK_NS (2 * NSEC_PER_SEC)	/* see rx_unstick() */
+#define RX_STASH_MS 3u		/* then waiting write data is put aside */
+#define ABORT_STUCK_NS (2 * NSEC_PER_SEC)
+#define STASH_MAX ((size_t)8 << 20)	/* for all connections together */
+#define SLOW_READER_MS 10000u	/* while others wait for buffers */
 #define DEAD_SILENT_FACTOR 10u	/* initiators that never answer pings */
 
 #define IMMEDIATE_MAX 16u	/* immediate commands at a time */
@@ -35,7 +38,7 @@
 #define R2T_SLOTS 16u		/* power of two, > MaxOutstandingR2T */
 #define ABORTED_MAX 16u		/* tags of tasks aborted lately */
 #define HASH_SIZE 256u
-#define RX_BUF_LEN (272u * 1024)	/* a control PDU with our largest segment */
+#define RX_BUF_LEN (272u * 1024)	/* a PDU with our largest segment */
 #define DATA_IN_MAX 262144u	/* one Data-In PDU */
 
 struct conn;
@@ -113,7 +116,7 @@ struct conn {
 TAILQ_HEAD(conn_list, conn);
 
 void conn_new(struct target_server *server, struct sock *sock, uint16_t tag);
-/* The state machine; an event that a state does not know ends the connection. */
+/* The state machine; an event that the state does not know is the end. */
 void conn_event(struct conn *conn, enum conn_event event);
 /* conn_event(EV_LOST) with a line in the log. */
 void conn_fail(struct conn *conn, const char *why);
@@ -147,12 +150,12 @@ struct rx {
 	struct task *task;	/* whose data is arriving; NULL = discard */
 	uint32_t done;		/* bytes of the segment handled */
 	uint32_t crc;
-	uint32_t direct;	/* bytes the receive may put into task's buffer */
+	uint32_t direct;	/* bytes that may go into task's buffer */
 	bool in_flight;
 	unsigned pinned;	/* tasks whose immediate data is in buf */
 	bool parked;		/* waits for rx_wake() */
-	bool stuck;		/* ... since stuck_ns, with nothing done */
-	uint64_t stuck_ns;
+	struct timer stash_timer;	/* parked for want of buffers */
+	uint64_t direct_ns;	/* when the receive with `direct` began */
 	uint8_t bhs[BHS_LEN];	/* of the PDU in hand, for a Reject */
 };
 
@@ -169,6 +172,8 @@ struct tx {
 	uint8_t arena[TX_ARENA];	/* headers, padding, digests */
 	size_t used;
 	unsigned tasks;			/* ended in this send */
+	uint64_t start_ns;
+	bool in_flight;
 	struct tx_queue queue, sending;
 	bool idle;
 };
@@ -193,9 +198,11 @@ struct stream *stream_new(struct conn *conn);
 void stream_free(struct stream *stream);
 void rx_start(struct conn *conn);
 void rx_wake(struct conn *conn);
-/* Once a second: end a wait that could last for ever. */
-void rx_unstick(struct conn *conn);
+/* Once a second: an aborted command's data that does not come. */
+void rx_check(struct conn *conn);
 void tx_start(struct conn *conn);
+/* Once a second: an initiator that does not read. */
+void tx_check(struct conn *conn);
 void tx_wake(struct conn *conn);
 void tx_put(struct conn *conn, struct tx_item *item);
 /* Take back an entry that is not yet in a send; false if it is. */
@@ -246,6 +253,10 @@ struct session {
 	unsigned ntasks;
 	TAILQ_HEAD(task_list, task) free, live;
 	unsigned nlive;
+	uint64_t share_used;		/* bytes of data buffers */
+	struct op_queue hungry_tasks;
+	unsigned hungry;
+	TAILQ_ENTRY(session) hungry_link;
 	LIST_HEAD(task_hash, task) hash[HASH_SIZE];
 	struct tmf *tmfs;
 	uint32_t aborted[ABORTED_MAX];
@@ -275,6 +286,14 @@ void session_abort_all(struct session *session);
 
 /* --- task (task.c, data_out.c) --- */
 
+/* RFC 7143 11.4.7.2: what went wrong with the data, as ASC and ASCQ. */
+enum data_fault {
+	FAULT_NONE = 0,
+	FAULT_UNSOLICITED = 0x0c0c,	/* unexpected unsolicited data */
+	FAULT_AMOUNT = 0x0c0d,		/* not enough, out of order, too much */
+	FAULT_CRC = 0x4705,		/* protocol service CRC error */
+};
+
 struct r2t {
 	struct tx_item tx;
 	struct task *task;
@@ -293,17 +312,20 @@ struct task {
 	uint8_t flags;			/* of the command PDU */
 	bool immediate, in_hash, in_window;
 	bool no_reply;			/* aborted, or connection gone */
-	bool no_room;			/* answered BUSY: see rx_unstick() */
-	bool crc_error;
+	bool no_room;			/* answered TASK SET FULL */
+	uint16_t fault;			/* enum data_fault: ASC << 8 | ASCQ */
 	bool started;			/* cmd has been given to SCSI */
 	/* data-out */
 	bool receiving;			/* a PDU with our data is arriving */
 	bool unsol_open;		/* unsolicited Data-Out will come */
+	bool collected;			/* SCSI has asked for the data */
 	bool draining;			/* held until neither is so */
 	uint32_t got;			/* bytes received, in order */
 	uint32_t unsol_got, unsol_sn, unsol_max;
 	const uint8_t *imm;		/* immediate data in the rx buffer */
 	uint32_t imm_len;
+	uint8_t *stash;			/* first data, while there is no win */
+	uint32_t stash_got;
 	struct buf *win;		/* what SCSI wants now, or NULL */
 	uint32_t win_off, win_end;
 	int *win_result;
@@ -314,6 +336,8 @@ struct task {
 	struct r2t r2t[R2T_SLOTS];
 	/* data-in */
 	uint32_t sent, in_sn, burst;
+	uint64_t share;			/* of the data buffers; share.c */
+	bool has_share, is_hungry;
 	uint8_t sense_prefix[2];	/* SenseLength on the wire */
 };
 
@@ -340,6 +364,8 @@ uint32_t data_out_room(const struct task *task);
 void data_out_advance(struct task *task, uint32_t n);
 /* A data PDU is complete; ok = its digest was right. */
 void data_out_pdu_end(struct task *task, const struct pdu *pdu, bool ok);
+/* Data that cannot be right: the command will end with this fault. */
+void data_out_fail(struct task *task, enum data_fault fault);
 /* Immediate data wholly in the receive buffer. */
 void data_out_pin(struct task *task, const uint8_t *data, uint32_t len);
 void data_out_unpin(struct task *task);
@@ -352,6 +378,20 @@ enum data_out_verdict {
 };
 enum data_out_verdict data_out_check(struct session *session,
     const struct pdu *pdu, struct task **task);
+
+/* Put the data in the receive buffer aside; false: no memory for it. */
+bool data_out_stash(struct task *task);
+
+/* --- shares of the buffers (share.c) --- */
+
+/* False: the task's op waits; on its next run it has its share. */
+bool share_take(struct task *task);
+void share_put(struct task *task);
+/* Stop waiting. */
+void share_cancel(struct task *task);
+bool stash_new(struct task *task);
+void stash_add(struct task *task, const void *data, uint32_t len);
+void stash_free(struct task *task);
 
 /* --- task management (tmf.c) --- */
 
@@ -406,6 +446,9 @@ struct target_server {
 	struct loop *loop;
 	struct target_server_params params;
 	struct buf_pool *bufs;
+	uint64_t share_used;		/* bytes of bufs, share.c */
+	TAILQ_HEAD(, session) hungry;
+	size_t stash_used;
 	struct conn_list conns;
 	unsigned nconns;
 	struct portal_list portals;

@@ -122,7 +122,7 @@ pdu_cdb(const struct pdu *pdu, const uint8_t *ahs, uint8_t *cdb, size_t max)
 	assert(max >= len);
 	memcpy(cdb, pdu->cdb, len);
 	while (wire_left(&in) > 0) {
-		uint16_t ahs_len = get_be16(&in);	/* after the type byte */
+		uint16_t ahs_len = get_be16(&in);	/* behind the type */
 		uint8_t type = get_u8(&in);
 
 		if (in.bad || type != AHS_EXTENDED_CDB || ahs_len < 2 ||

@@ -67,43 +67,48 @@ segment_start(struct rx *rx, struct task *task)
 	}
 }
 
-/* The window is full in the middle of a segment: SCSI asks in pieces. */
-static void
-window_full(const struct conn *conn, struct task *task)
+/* May bytes of the segment be taken now, wherever they go? */
+static bool
+has_place(const struct task *task)
 {
-	if (task->win == NULL || task->got != task->win_end)
-		return;
-	/* Its digest comes later: such data must not be used. */
-	data_out_window_end(task, conn->params.data_digest ? -EIO : 0);
+	return task == NULL || !task_takes_data(task) || task->win != NULL ||
+	    task->stash != NULL;
 }
 
-/* Put bytes of the buffer where they belong. */
+/* Put n bytes where they belong; returns how many it took. */
+static uint32_t
+put_bytes_away(struct task *task, const uint8_t *p, uint32_t n)
+{
+	if (task == NULL || !task_takes_data(task))
+		return n;		/* thrown away */
+	if (task->stash != NULL) {
+		stash_add(task, p, n);
+		return n;
+	}
+	if (data_out_room(task) == 0)
+		return n;		/* more than the command wants */
+	n = MIN(n, data_out_room(task));
+	iov_from_buf(task->win->iov, task->win->niov,
+	    task->got - task->win_off, p, n);
+	data_out_advance(task, n);
+	return n;
+}
+
 static enum rx_verdict
 segment_copy(struct conn *conn)
 {
 	struct rx *rx = &conn->stream->rx;
 	uint32_t left = rx->pdu.data_len - rx->done;
-	uint32_t n = (uint32_t)MIN(left, avail(rx)), room;
-	struct task *task = rx->task;
+	uint32_t n = (uint32_t)MIN(left, avail(rx));
 
 	assert(rx->at == RX_AT_SEGMENT && left > 0);
 	if (n == 0)
 		return RX_MORE;
-	if (task != NULL && task_takes_data(task)) {
-		room = data_out_room(task);
-		if (room == 0)
-			return RX_WAIT;
-		n = MIN(n, room);
-		iov_from_buf(task->win->iov, task->win->niov,
-		    task->got - task->win_off, rx->buf + rx->head, n);
-		data_out_advance(task, n);
-	}
+	n = put_bytes_away(rx->task, rx->buf + rx->head, n);
 	if (conn->params.data_digest)
 		rx->crc = digest_add(rx->crc, rx->buf + rx->head, n);
 	rx->head += n;
 	rx->done += n;
-	if (task != NULL && rx->done < rx->pdu.data_len)
-		window_full(conn, task);
 	return RX_AGAIN;
 }
 
@@ -113,13 +118,8 @@ segment(struct conn *conn)
 	struct rx *rx = &conn->stream->rx;
 
 	assert(rx->done <= rx->pdu.data_len);
-	if (rx->done < rx->pdu.data_len) {
-		/* Want more, but not before there is a place for it. */
-		if (avail(rx) == 0 && rx->task != NULL &&
-		    task_takes_data(rx->task) && data_out_room(rx->task) == 0)
-			return RX_WAIT;
-		return segment_copy(conn);
-	}
+	if (rx->done < rx->pdu.data_len)
+		return has_place(rx->task) ? segment_copy(conn) : RX_WAIT;
 	rx->at = RX_AT_TRAILER;
 	return RX_AGAIN;
 }
@@ -175,8 +175,8 @@ take_pinned(struct conn *conn, struct task *task)
 	assert(whole_segment_here(conn, rx) && len > 0);
 	if (conn->params.data_digest && !digest_matches(
 	    digest_add(DIGEST_INIT, data, len + pad), data + len + pad)) {
-		task->crc_error = true;
 		digest_failed(conn, &rx->pdu);
+		data_out_fail(task, FAULT_CRC);
 	} else {
 		data_out_pin(task, data, len);
 	}
@@ -252,11 +252,10 @@ data_out(struct conn *conn, size_t header_len)
 	struct task *task = NULL;
 
 	switch (data_out_check(conn->session, &rx->pdu, &task)) {
-	case DATA_OUT_WRONG:
-		return fatal(conn, "Data-Out out of order");
 	case DATA_OUT_UNKNOWN:
 		control_reject(conn, REJECT_INVALID_FIELD);
 		break;
+	case DATA_OUT_WRONG:	/* the command will say so */
 	case DATA_OUT_ABORTED:
 	case DATA_OUT_OK:
 		break;
@@ -353,6 +352,31 @@ parse_one(struct conn *conn)
 enum rx_step { RX_RECV, RX_GOT, RX_PARSE };
 static const char *const rx_steps[] = { "RECV", "GOT", "PARSE" };
 
+/*
+ * The receiver waits for a command to find a buffer.  If the buffers are held
+ * by commands whose data stands behind that command on this very connection,
+ * nobody would ever move; and pings and aborts stand there, too.  So the data
+ * is put aside, or, when too much is put aside already, the command is told
+ * TASK SET FULL, and the receiver goes on.
+ */
+static void
+stash_all(void *arg)
+{
+	struct conn *conn = arg;
+	struct rx *rx = &conn->stream->rx;
+	struct task *task;
+
+	if (!rx->parked || conn->closing)
+		return;
+	TAILQ_FOREACH(task, &conn->session->live, link)
+		if (task->win == NULL && task->stash == NULL &&
+		    (task->imm != NULL || (task == rx->task &&
+		    task_takes_data(task))) && !data_out_stash(task))
+			log_warn("conn=%u no memory for data of itt %08x",
+			    conn->id, task->itt);
+	rx_wake(conn);
+}
+
 static void
 park(struct conn *conn)
 {
@@ -360,9 +384,10 @@ park(struct conn *conn)
 
 	assert(!rx->parked);
 	rx->parked = true;
-	if (!rx->stuck)
-		rx->stuck_ns = loop_now(conn->server->loop);
-	rx->stuck = true;
+	if ((rx->pinned > 0 || rx->task != NULL) &&
+	    !timer_running(&rx->stash_timer))
+		timer_start(conn->server->loop, &rx->stash_timer,
+		    RX_STASH_MS, stash_all, conn);
 	op_hold(&rx->op);
 }
 
@@ -389,7 +414,7 @@ receive(struct conn *conn)
 	unsigned niov = 0;
 
 	make_room(rx);
-	rx->stuck = false;
+	timer_stop(conn->server->loop, &rx->stash_timer);
 	rx->direct = 0;
 	if (rx->at == RX_AT_SEGMENT && task != NULL && avail(rx) == 0 &&
 	    task_takes_data(task)) {
@@ -403,6 +428,7 @@ receive(struct conn *conn)
 	rx->iov[niov].iov_base = rx->buf + rx->tail;
 	rx->iov[niov++].iov_len = RX_BUF_LEN - rx->tail;
 	rx->in_flight = true;
+	rx->direct_ns = loop_now(conn->server->loop);
 	sock_recv(conn->sock, &rx->io, rx->iov, niov, &rx->op);
 }
 
@@ -429,8 +455,6 @@ got_direct(struct conn *conn, uint32_t n)
 		return;
 	}
 	data_out_advance(task, n);
-	if (rx->done < rx->pdu.data_len)
-		window_full(conn, task);
 }
 
 static void
@@ -462,6 +486,7 @@ rx_end(struct conn *conn)
 	struct task *task = rx->task;
 
 	assert(conn->closing && !rx->in_flight);
+	timer_stop(conn->server->loop, &rx->stash_timer);
 	rx->task = NULL;
 	if (task != NULL) {
 		task->receiving = false;
@@ -486,8 +511,6 @@ rx_parse(struct conn *conn)
 			return;
 		}
 		verdict = conn->stream->barrier ? RX_WAIT : parse_one(conn);
-		if (verdict != RX_WAIT)
-			rx->stuck = false;
 	} while (verdict == RX_AGAIN);
 	if (verdict == RX_MORE) {
 		rx->op.step = RX_RECV;
@@ -551,32 +574,12 @@ rx_wake(struct conn *conn)
 	op_unhold(&rx->op);
 }
 
-/*
- * The receiver waits for a command to find a buffer.  If the buffers are held
- * by commands whose data stands behind that command on this very connection,
- * nobody would ever move; and pings and aborts stand there too.  So after a
- * while the command is told BUSY, which every initiator retries.
- */
 void
-rx_unstick(struct conn *conn)
+rx_check(struct conn *conn)
 {
-	struct rx *rx = &conn->stream->rx;
-	uint64_t now = loop_now(conn->server->loop);
-	struct task *task;
+	const struct rx *rx = &conn->stream->rx;
 
-	if (rx->in_flight && rx->direct > 0 && rx->task->cmd.aborted) {
+	if (rx->in_flight && rx->direct > 0 && rx->task->cmd.aborted &&
+	    loop_now(conn->server->loop) - rx->direct_ns >= ABORT_STUCK_NS)
 		conn_fail(conn, "data of an aborted command does not come");
-		return;
-	}
-	if (!rx->parked || now - rx->stuck_ns < RX_STUCK_NS)
-		return;
-	TAILQ_FOREACH(task, &conn->session->live, link) {
-		if (task->imm == NULL && task != rx->task)
-			continue;
-		log_warn("conn=%u no buffers: itt %08x is told BUSY",
-		    conn->id, task->itt);
-		task->no_room = true;
-		data_out_unpin(task);
-	}
-	rx_wake(conn);
 }

@@ -61,6 +61,7 @@ target_server_new(struct loop *loop, const struct target_server_params *params,
 	TAILQ_INIT(&server->conns);
 	TAILQ_INIT(&server->portals);
 	TAILQ_INIT(&server->tgts);
+	TAILQ_INIT(&server->hungry);
 	return server;
 }
 
@@ -208,6 +209,7 @@ server_free(struct target_server *server)
 	struct tgt *tgt;
 
 	assert(TAILQ_EMPTY(&server->conns) && server->nconns == 0);
+	assert(server->share_used == 0 && server->stash_used == 0);
 	while ((tgt = TAILQ_FIRST(&server->tgts)) != NULL) {
 		tgt->gone = true;
 		tgt_put(server, tgt);

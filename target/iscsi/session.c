@@ -59,6 +59,7 @@ session_new(struct conn *conn, const char *initiator, const uint8_t isid[6],
 		return NULL;
 	TAILQ_INIT(&session->free);
 	TAILQ_INIT(&session->live);
+	op_queue_init(&session->hungry_tasks);
 	session->conn = conn;
 	session->discovery = discovery;
 	session->tgt = tgt;
@@ -82,6 +83,7 @@ void
 session_free(struct session *session)
 {
 	assert(session->nlive == 0 && session->busy == 0);
+	assert(session->hungry == 0 && session->share_used == 0);
 	if (session->nexus != NULL)
 		scsi_nexus_free(session->nexus);
 	if (session->tgt != NULL) {
@@ -127,11 +129,9 @@ session_refresh(struct session *session)
 static unsigned
 window_depth(const struct session *session)
 {
-	struct buf_pool_stats stats;
 	unsigned depth = session->depth;
 
-	buf_pool_get_stats(session->conn->server->bufs, &stats);
-	if (stats.waiting > 0)
+	if (!TAILQ_EMPTY(&session->conn->server->hungry))
 		depth = MAX(depth / 4, WINDOW_MIN);
 	return MIN(depth, session->depth);
 }

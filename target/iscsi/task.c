@@ -46,7 +46,9 @@ task_reset(struct task *task, const struct pdu *pdu)
 	task->edtl = pdu->edtl;
 	task->flags = pdu->flags;
 	task->immediate = pdu->immediate;
-	task->no_reply = task->no_room = task->crc_error = false;
+	task->no_reply = task->no_room = false;
+	task->fault = FAULT_NONE;
+	task->collected = false;
 	task->receiving = task->draining = task->started = false;
 	task->got = task->unsol_sn = 0;
 	task->r2t_sn = task->r2t_count = 0;
@@ -141,6 +143,8 @@ task_takes_data(const struct task *task)
 {
 	if (task->cmd.aborted || task->no_reply || task->no_room)
 		return false;
+	if (task->collected)
+		return task->win != NULL;
 	return !task->started || !task->cmd.op.ended;
 }
 
@@ -158,6 +162,7 @@ task_abort(struct task *task)
 {
 	assert(!task->tx.queued || task->session->conn->closing);
 	task->no_reply = true;
+	share_cancel(task);
 	if (task_is_executing(task))
 		scsi_cmd_abort(&task->cmd);
 	task_drained(task);
@@ -170,14 +175,14 @@ override_status(struct task *task)
 	struct scsi_cmd *cmd = &task->cmd;
 
 	if (task->no_room && !cmd->aborted) {
-		cmd->status = SCSI_BUSY;
+		cmd->status = SCSI_TASK_SET_FULL;
 		cmd->sense_len = 0;
 		cmd->in_valid = cmd->in_wanted = cmd->out_wanted = 0;
-	} else if (task->crc_error) {
-		/* SPC-4 table: PROTOCOL SERVICE CRC ERROR (RFC 7143 7.8) */
+	} else if (task->fault != FAULT_NONE) {
 		cmd->status = SCSI_CHECK_CONDITION;
-		cmd->sense_len = (uint16_t)sense_encode(
-		    SENSE(0x0b, 0x47, 0x05), false, cmd->sense);
+		cmd->sense_len = (uint16_t)sense_encode(SENSE(0x0b,
+		    (uint8_t)(task->fault >> 8), (uint8_t)task->fault),
+		    false, cmd->sense);
 		cmd->in_valid = cmd->in_wanted = cmd->out_wanted = 0;
 	}
 	assert(cmd->in_valid <= cmd->in_len);
@@ -207,11 +212,13 @@ task_end(struct task *task)
 
 	assert(task->win == NULL && !task->receiving);
 	data_out_unpin(task);
-	if (task->no_reply)
+	stash_free(task);
+	if (task->no_reply || task->fault != FAULT_NONE)
 		session_note_aborted(session, task->itt);
 	task_retire(task);
 	if (task->started)
 		scsi_cmd_fini(&task->cmd);
+	share_put(task);
 	TAILQ_REMOVE(&session->live, task, link);
 	TAILQ_INSERT_HEAD(&session->free, task, link);	/* warm first */
 	session->nlive--;
@@ -232,6 +239,8 @@ task_run(struct op *op)
 
 	switch ((enum task_step)op->step) {
 	case TASK_EXECUTE:
+		if (!task->no_reply && !share_take(task))
+			return;			/* the step comes again */
 		if (!task->no_reply) {
 			task->started = true;
 			scsi_cmd_start(&task->cmd, op);
@@ -240,6 +249,7 @@ task_run(struct op *op)
 		return;
 	case TASK_DRAIN:
 		data_out_unpin(task);
+		stash_free(task);
 		data_out_rx_wake(task);
 		if (must_drain(task)) {
 			task->draining = true;

@@ -91,7 +91,14 @@ static void
 scsi_part(struct tmf *tmf, enum scsi_tmf function)
 {
 	struct conn *conn = tmf->session->conn;
+	struct task *task;
 
+	/* SCSI does not know those that wait for their share of buffers. */
+	TAILQ_FOREACH(task, &tmf->session->live, link)
+		if (function != SCSI_QUERY_TASK_SET && task->is_hungry &&
+		    (function >= SCSI_TARGET_RESET || memcmp(task->cmd.lun,
+		    tmf->pdu.lun, sizeof(task->cmd.lun)) == 0))
+			task_abort(task);
 	tmf->req.nexus = tmf->session->nexus;
 	tmf->req.function = function;
 	memcpy(tmf->req.lun, tmf->pdu.lun, sizeof(tmf->req.lun));

@@ -338,6 +338,8 @@ tx_run_fill(struct conn *conn)
 	}
 	tx_fill(conn);
 	assert(tx->niov > 0);
+	tx->start_ns = loop_now(conn->server->loop);
+	tx->in_flight = true;
 	sock_send(conn->sock, &tx->io, tx->iov, tx->niov, &tx->op);
 	tx->op.step = TX_SENT;
 }
@@ -353,6 +355,7 @@ tx_run(struct op *op)
 		tx_run_fill(conn);
 		return;
 	case TX_SENT:
+		tx->in_flight = false;
 		if (tx->io.result < 0 && !conn->closing)
 			conn_fail(conn, "send failed");
 		list_done(conn, &tx->sending);
@@ -372,6 +375,20 @@ tx_start(struct conn *conn)
 {
 	op_start(&conn->stream->tx.op, &tx_op_type,
 	    loop_sched(conn->server->loop), &conn->op);
+}
+
+void
+tx_check(struct conn *conn)
+{
+	const struct tx *tx = &conn->stream->tx;
+	uint64_t limit_ms = conn->server->params.nop_dead_ms;
+	uint64_t now = loop_now(conn->server->loop);
+
+	if (!TAILQ_EMPTY(&conn->server->hungry))
+		limit_ms = MIN(limit_ms, SLOW_READER_MS);
+	if (tx->in_flight && limit_ms != 0 &&
+	    now - tx->start_ns >= limit_ms * NSEC_PER_MSEC)
+		conn_fail(conn, "the initiator reads no answers");
 }
 
 void

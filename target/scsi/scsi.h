@@ -186,6 +186,7 @@ struct scsi_xfer_ops {
 	 * data-out starting at buffer offset off: immediate, unsolicited, then
 	 * R2T.  op is held until done or until the command is aborted.
 	 * `*result`: 0, -ECANCELED (aborted, session gone), -EIO (protocol).
+	 * At most once per command: data beyond off + len is thrown away.
 	 */
 	void (*collect)(struct scsi_cmd *cmd, struct buf *buf, uint32_t off,
 	    uint32_t len, int *result, struct op *op);
