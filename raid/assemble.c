@@ -347,8 +347,10 @@ adopt(struct member *m, const struct probe *probe)
 	m->state = RAID_MEMBER_IN_SYNC;
 	if ((probe->sb.feature_map & SB1_RECOVERY) != 0) {
 		m->state = RAID_MEMBER_REBUILDING;
-		m->recovered = MIN(probe->sb.recovery_offset * SECTOR,
-		    m->raid->map.member_size);
+		m->recovered = round_down(MIN(probe->sb.recovery_offset,
+		    m->raid->map.member_size / SECTOR) * SECTOR,
+		    m->raid->map.row_bytes);
+		m->checkpoint = m->recovered;
 	}
 }
 
@@ -412,8 +414,6 @@ start_replay(struct assembly *a, struct op *op)
 		if (raid->member[r].blk == NULL)
 			continue;
 		ppl_set_area(raid, r);
-		if (raid->member[r].state != RAID_MEMBER_IN_SYNC)
-			continue;
 		v->raid = raid;
 		v->role = r;
 		v->replay = a->best->resync_offset != SB1_CLEAN;
@@ -439,7 +439,8 @@ end_replay(struct assembly *a)
 			continue;
 		recovered += v->recovered;
 		skipped += v->skipped;
-		invalid += !v->valid;
+		invalid += !v->valid &&
+		    raid->member[r].state == RAID_MEMBER_IN_SYNC;
 		raid->ppl_generation = MAX(raid->ppl_generation,
 		    v->generation);
 	}

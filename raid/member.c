@@ -60,13 +60,37 @@ member_submit(struct member *m, struct io *io, enum io_kind kind,
 	blk_submit(m->blk, io, op);
 }
 
+static bool
+rebuilt_row(const struct member *m, uint64_t row)
+{
+	const struct sweep *sweep = &m->raid->sweep;
+	uint64_t at;
+
+	if (m->state != RAID_MEMBER_REBUILDING)
+		return false;
+	if ((row + 1) * m->raid->map.row_bytes <= m->recovered)
+		return true;
+	/* Filled already, although the batch is not complete. */
+	at = row - m->recovered / m->raid->map.row_bytes;
+	return sweep->running && sweep->kind == SWEEP_REBUILD &&
+	    sweep->role == m->role && at < SWEEP_BATCH &&
+	    (sweep->done >> at & 1) != 0;
+}
+
 bool
 member_has_row(const struct member *m, uint64_t row)
 {
 	if (m->state == RAID_MEMBER_IN_SYNC)
 		return true;
-	return m->state == RAID_MEMBER_REBUILDING &&
-	    (row + 1) * m->raid->map.row_bytes <= m->recovered;
+	return rebuilt_row(m, row);
+}
+
+bool
+member_has_range(const struct member *m, uint64_t off, uint64_t len)
+{
+	if (m->state == RAID_MEMBER_IN_SYNC)
+		return true;
+	return m->state == RAID_MEMBER_REBUILDING && off + len <= m->recovered;
 }
 
 uint32_t
@@ -93,6 +117,13 @@ lost_with(const struct raid *raid, unsigned role)
 	return mask;
 }
 
+bool
+member_vital(const struct member *m)
+{
+	return !raid_level_serves(&m->raid->map, lost_with(m->raid,
+	    m->role));
+}
+
 void
 member_fail(struct member *m, const char *why)
 {
@@ -106,7 +137,7 @@ member_fail(struct member *m, const char *why)
 		return;
 	}
 	assert(m == &raid->member[m->role]);
-	if (!raid_level_serves(&raid->map, lost_with(raid, m->role))) {
+	if (member_vital(m)) {
 		/* Superblocks stay as they are: both may come back. */
 		raid->failed = true;
 		raid_tell(raid, "array failed: member %u (%s) is gone too: %s",

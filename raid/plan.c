@@ -454,12 +454,14 @@ row_apply_rebuild(const struct row_plan *plan, uint8_t *const *slots,
 	    plan->cover.hi - plan->cover.lo, false);
 }
 
-unsigned
+_Static_assert(ROW_BYTES_MAX / 4096 <= 32, "the pieces of a row fit a mask");
+
+uint32_t
 row_apply_check(const struct row_plan *plan, uint8_t *const *slots)
 {
 	_Alignas(64) uint8_t want[4096];
 	const uint8_t *src[RAID_MEMBERS_MAX] = { NULL };
-	unsigned bad = 0;
+	uint32_t bad = 0;
 
 	for (uint32_t at = 0; at < plan->cover.hi; at += sizeof(want)) {
 		uint8_t *parity = row_slot(plan, slots, plan->parity, at);
@@ -471,7 +473,7 @@ row_apply_check(const struct row_plan *plan, uint8_t *const *slots)
 		xor_sources(want, src, n, sizeof(want), false);
 		if (memcmp(want, parity, sizeof(want)) != 0) {
 			memcpy(parity, want, sizeof(want));
-			bad++;
+			bad |= UINT32_C(1) << at / 4096;
 		}
 	}
 	return bad;

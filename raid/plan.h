@@ -100,10 +100,10 @@ void row_apply_new(const struct row_plan *plan, uint8_t *const *slots,
 void row_apply_rebuild(const struct row_plan *plan, uint8_t *const *slots,
     unsigned role);
 /*
- * After the reads of row_plan_check(): the number of 4 KiB pieces whose parity
+ * After the reads of row_plan_check(): a mask of the 4 KiB pieces whose parity
  * differs; the parity slot becomes the right parity.
  */
-unsigned row_apply_check(const struct row_plan *plan, uint8_t *const *slots);
+uint32_t row_apply_check(const struct row_plan *plan, uint8_t *const *slots);
 
 /* The memory of column bytes [at) of a role that has a slot. */
 static inline uint8_t *

@@ -198,6 +198,7 @@ raid_check(const struct raid *raid)
 		assert(m->role == r && m->raid == raid);
 		assert(missing == !member_live(m) || raid->failed);
 		assert(m->state != RAID_MEMBER_SPARE);
+		assert(m->checkpoint <= m->recovered);
 	}
 }
 
@@ -208,8 +209,7 @@ raid_run(struct raid *raid)
 	raid_check(raid);
 	if (raid->dirty_on_disk)
 		raid_arm_clean(raid);
-	if (raid->synced < raid->map.member_size && raid->missing == 0)
-		raid_resync_start(raid);
+	sweep_kick(raid);
 }
 
 struct blk *
@@ -270,6 +270,7 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 	info->degraded_reads = raid->degraded_reads;
 	info->ppl_headers = raid->ppl_headers;
 	info->ppl_entries = raid->ppl_entries;
+	sweep_get_info(raid, info);
 }
 
 /* --- fail --- */
@@ -290,9 +291,9 @@ fail_member(struct raid_fail *fail, struct op *op)
 	}
 	if (!member_live(&raid->member[fail->role]))
 		return;
-	if (raid->missing != 0) {
+	if (member_vital(&raid->member[fail->role])) {
 		err_set(&fail->err, EBUSY, "failing member %u would stop "
-		    "array %s: another member is missing already",
+		    "array %s: another member is missing or being rebuilt",
 		    fail->role, raid->spec.name);
 		err_hint(&fail->err, "replace the missing member first");
 		return;
@@ -367,13 +368,13 @@ raid_stop_run(struct op *op)
 	switch ((enum stop_step)op->step) {
 	case ST_DRAIN:
 		err_clear(&stop->err);
-		raid->sweep.cancel = true;
-		if (raid->active > 0 || raid->sweep.running ||
-		    raid->cleaning || !ppl_idle(raid)) {
+		raid->stopping = raid->sweep.cancel = true;
+		if (raid->active > 0 || !STAILQ_EMPTY(&raid->waiting_ios) ||
+		    raid->sweep.running || raid->cleaning ||
+		    !ppl_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);
 			return;
 		}
-		raid->stopping = true;
 		timer_stop(raid->loop, &raid->safe_timer);
 		op->step = ST_CLEAN;
 		return;

@@ -137,6 +137,15 @@ struct raid_member_info {
 	uint64_t reads, writes, read_bytes, write_bytes;
 };
 
+enum raid_task {
+	RAID_TASK_NONE,
+	RAID_TASK_RESYNC,		/* after a crash without a log */
+	RAID_TASK_REBUILD,
+	RAID_TASK_CHECK,
+	RAID_TASK_REPAIR,
+};
+const char *raid_task_name(enum raid_task task);
+
 struct raid_info {
 	struct raid_spec spec;
 	uint64_t size;			/* bytes of the array */
@@ -149,6 +158,11 @@ struct raid_info {
 	uint64_t full_writes, rmw_writes, rcw_writes;	/* stripes */
 	uint64_t prereads, degraded_reads;		/* member I/Os */
 	uint64_t ppl_headers, ppl_entries;	/* entries / headers = depth */
+	enum raid_task task;			/* running in the background */
+	uint64_t task_done, task_total;		/* bytes of each member */
+	uint64_t task_rate;			/* bytes/s since it started */
+	uint64_t task_eta;			/* seconds */
+	uint64_t mismatches;			/* 4 KiB blocks, last scrub */
 };
 void raid_get_info(const struct raid *raid, struct raid_info *info);
 
@@ -167,6 +181,42 @@ struct raid_fail {
 	struct err err;
 };
 void raid_fail_start(struct raid_fail *fail, struct op *parent);
+
+/*
+ * Administrator: give the array a disk.  It becomes a spare and takes the
+ * place of a missing or faulty member at once, now or later.  A disk that
+ * carries another md superblock is refused without `force`; a former member
+ * of this array is welcome.  The first bytes of the disk are overwritten.
+ */
+struct raid_add {
+	struct op op;
+	/* in */
+	struct raid *raid;
+	struct blk *blk;		/* the array's on success */
+	bool force;
+	/* out */
+	struct err err;
+	void *priv;
+};
+void raid_add_start(struct raid_add *add, struct op *parent);
+
+/*
+ * Compare the parity of every row in the background; with `repair`, make it
+ * right.  -EBUSY with err set if another task runs or the array is degraded.
+ */
+int raid_scrub(struct raid *raid, bool repair, struct err *err);
+/* Stop a scrub; a rebuild or resync pauses until the next start or add. */
+void raid_task_cancel(struct raid *raid);
+
+/* What the last scrub found, in order; the list is cut at this length. */
+#define RAID_MISMATCHES 256u
+struct raid_mismatch {
+	uint64_t off;			/* array bytes: first data block */
+	uint64_t member_off;		/* bytes of each member's data */
+	unsigned parity;		/* member that holds the parity */
+};
+unsigned raid_get_mismatches(const struct raid *raid,
+    struct raid_mismatch list[RAID_MISMATCHES]);
 
 /*
  * Finish writes in flight, flush, mark clean, close the members and free the

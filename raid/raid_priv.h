@@ -40,6 +40,7 @@ struct member {
 	struct sb1 sb;			/* as last read or written */
 	uint64_t data_off;		/* bytes */
 	uint64_t recovered;		/* REBUILDING: bytes valid from start */
+	uint64_t checkpoint;		/* of them durable: recovery_offset */
 	uint8_t *sb_buf;		/* SB1_BYTES, aligned */
 	struct iovec sb_iov;
 	struct io sb_io;
@@ -56,8 +57,12 @@ void member_submit(struct member *m, struct io *io, enum io_kind kind,
     unsigned flags, struct op *op);
 /* From now on nothing is asked of it; to be recorded (super.c). */
 void member_fail(struct member *m, const char *why);
+/* Would the array fail without it? */
+bool member_vital(const struct member *m);
 /* Does it hold valid data of this row? */
 bool member_has_row(const struct member *m, uint64_t row);
+/* The same for bytes of its data; may say no where rows say yes. */
+bool member_has_range(const struct member *m, uint64_t off, uint64_t len);
 /* Is it written, and does it carry a superblock? */
 static inline bool
 member_live(const struct member *m)
@@ -73,6 +78,13 @@ errno_is_gone(int result)
 }
 
 /* --- rows (row.c) --- */
+
+enum sweep_kind {
+	SWEEP_RESYNC,			/* make all parity right */
+	SWEEP_REBUILD,			/* fill one member */
+	SWEEP_CHECK,			/* count wrong parity */
+	SWEEP_REPAIR,			/* and make it right */
+};
 
 struct row_lock;
 
@@ -159,6 +171,8 @@ struct row {
 	uint64_t part;			/* read: bytes tried now, at most: */
 	enum { GRAIN_PIECE, GRAIN_ROW, GRAIN_BLOCK } grain;
 	bool unreadable;		/* read: the member said so */
+	enum sweep_kind kind;		/* sweep */
+	uint32_t bad;			/* sweep: mask of 4 KiB pieces */
 	struct row_data data;		/* write: the new data; NULL = zero */
 	struct iovec bounce_iov[RAID_MEMBERS_MAX];
 	struct ppl_log *log;		/* the header that names this row */
@@ -175,8 +189,9 @@ void row_put(struct row *row);
 /* Children of the request; they put themselves back at the end. */
 void row_write_start(struct row *row, struct raid_req *req);
 void row_read_start(struct row *row, struct raid_req *req);
-/* Make the parity of one row right; result and work are the caller's to see. */
-void row_sync_start(struct row *row, uint64_t at, struct op *parent);
+/* One row of a sweep; result and `bad` are for the caller, who puts it back. */
+void row_sync_start(struct row *row, uint64_t at, enum sweep_kind kind,
+    unsigned role, struct op *parent);
 
 /* --- requests (req.c) --- */
 
@@ -193,6 +208,8 @@ struct raid_req {
 };
 
 void raid_submit(struct blk *blk, struct io *io);
+/* Take requests that had to wait; after raid->frozen is cleared. */
+void raid_take_waiting(struct raid *raid);
 
 /* --- superblocks and life cycle (super.c) --- */
 
@@ -227,16 +244,28 @@ void member_encode(struct member *m, bool dirty);
 
 /* --- the sweep over all rows (sweep.c) --- */
 
+#define SWEEP_BATCH 16u
+
 struct sweep {
 	struct op op;
-	bool running, cancel;
-	uint64_t next, end;		/* rows */
-	unsigned nrows;			/* rows of the batch in work */
-	struct row *row[16];
+	bool running;
+	bool cancel;
+	bool stuck;			/* gave up; not tried again by itself */
+	bool scrub, repair;		/* asked for by the administrator */
+	enum sweep_kind kind;
+	unsigned role;			/* rebuild */
+	uint64_t first, next, end;	/* rows */
+	uint64_t start_ns, batch_ns, checkpoint_ns;
+	uint32_t done;			/* rows of the batch that are filled */
+	unsigned nrows;
+	struct row *row[SWEEP_BATCH];
 	struct timer timer;
-	unsigned bad;			/* 4 KiB pieces repaired */
+	struct io flush;
+	uint64_t bad;			/* 4 KiB pieces with wrong parity */
 };
-void raid_resync_start(struct raid *raid);
+/* See whether there is something to sweep, and start. */
+void sweep_kick(struct raid *raid);
+void sweep_get_info(const struct raid *raid, struct raid_info *info);
 
 /* --- the array --- */
 
@@ -267,7 +296,10 @@ struct raid {
 	uint64_t nwriters;		/* since the start */
 	struct sweep sweep;
 	struct op_queue idle_waiting;	/* stop: until nothing is in flight */
-	unsigned active;		/* requests in flight */
+	unsigned active;		/* requests in work */
+	bool frozen;			/* new requests wait */
+	struct raid_mismatch mismatch[RAID_MISMATCHES];
+	unsigned nmismatches;
 
 	/* Partial parity logs by role; NULL with other policies. */
 	struct ppl_log *ppl;

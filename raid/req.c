@@ -5,8 +5,8 @@
  *
  * Invariants: a request that fits in one chunk of a healthy member is one
  * I/O with the caller's own iovec, no lock and no copy; `active` counts
- * requests taken and not ended; when the pool is empty requests wait in
- * order of arrival, never fail.
+ * requests in work; while the pool is empty, or the array frozen to exchange
+ * a member, requests wait in order of arrival.
  */
 #include "raid/raid_priv.h"
 
@@ -41,8 +41,8 @@ read_direct(struct raid_req *req, struct op *op)
 
 	raid_map_locate(&raid->map, orig->off, &req->place);
 	m = &raid->member[req->place.role];
-	if (orig->len > req->place.left || !member_has_row(m,
-	    (req->place.member_off + orig->len - 1) / raid->map.row_bytes))
+	if (orig->len > req->place.left ||
+	    !member_has_range(m, req->place.member_off, orig->len))
 		return false;
 	member_submit(m, &req->io, IO_READ, req->place.member_off, orig->len,
 	    orig->iov, orig->niov, 0, op);
@@ -195,16 +195,18 @@ req_start(struct raid_req *req, struct op *op)
 	bug("raid_req: %s", io_kind_name(orig->kind));
 }
 
-static void
-take_waiting(struct raid *raid)
-{
-	struct io *io = STAILQ_FIRST(&raid->waiting_ios);
+static void req_take(struct raid *raid, struct io *io);
 
-	if (io == NULL || STAILQ_EMPTY(&raid->free_reqs))
-		return;
-	STAILQ_REMOVE_HEAD(&raid->waiting_ios, queue);
-	raid->active--;
-	raid_submit(&raid->blk, io);
+void
+raid_take_waiting(struct raid *raid)
+{
+	struct io *io;
+
+	while (!raid->frozen && !STAILQ_EMPTY(&raid->free_reqs) &&
+	    (io = STAILQ_FIRST(&raid->waiting_ios)) != NULL) {
+		STAILQ_REMOVE_HEAD(&raid->waiting_ios, queue);
+		req_take(raid, io);
+	}
 }
 
 static void
@@ -221,7 +223,7 @@ req_end(struct raid_req *req)
 	assert(raid->active > 0);
 	raid->active--;
 	io_end(orig, result);
-	take_waiting(raid);
+	raid_take_waiting(raid);
 	if (raid->active == 0)
 		op_wake_all(&raid->idle_waiting);
 }
@@ -266,13 +268,24 @@ static const struct op_type raid_req_type = {
 	.run = raid_req_run,
 };
 
+static void
+req_take(struct raid *raid, struct io *io)
+{
+	struct raid_req *req = STAILQ_FIRST(&raid->free_reqs);
+
+	assert(req != NULL && !raid->frozen);
+	STAILQ_REMOVE_HEAD(&raid->free_reqs, free);
+	raid->active++;
+	req->raid = raid;
+	req->orig = io;
+	op_start(&req->op, &raid_req_type, loop_sched(raid->loop), NULL);
+}
+
 void
 raid_submit(struct blk *blk, struct io *io)
 {
 	struct raid *raid = container_of(blk, struct raid, blk);
-	struct raid_req *req = STAILQ_FIRST(&raid->free_reqs);
 
-	assert(!raid->stopping);
 	if (raid->failed) {
 		io_end(io, -EIO);
 		return;
@@ -286,13 +299,8 @@ raid_submit(struct blk *blk, struct io *io)
 		io_end(io, 0);
 		return;
 	}
-	raid->active++;
-	if (req == NULL) {
+	if (raid->frozen || STAILQ_EMPTY(&raid->free_reqs))
 		STAILQ_INSERT_TAIL(&raid->waiting_ios, io, queue);
-		return;
-	}
-	STAILQ_REMOVE_HEAD(&raid->free_reqs, free);
-	req->raid = raid;
-	req->orig = io;
-	op_start(&req->op, &raid_req_type, loop_sched(raid->loop), NULL);
+	else
+		req_take(raid, io);
 }

@@ -45,10 +45,8 @@ part_bytes(const struct row *row)
 static bool
 part_readable(const struct row *row)
 {
-	uint64_t last = row->place.member_off + row->part - 1;
-
-	return member_has_row(read_member(row),
-	    last / row->raid->map.row_bytes);
+	return member_has_range(read_member(row), row->place.member_off,
+	    row->part);
 }
 
 static void

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Make the parity of one row right: read the whole row under its lock,
- * compare, write the parity if it differs.  The sweep runs these.
+ * One row of a sweep, under its lock: read it whole and compare the parity
+ * (and write it if it differs), or read all but one member and write what
+ * that one must hold.
  *
- * Invariants: data is never written here; a row that cannot be read whole is
- * left alone and ends with -EIO.
+ * Invariants: a row that cannot be read is left alone and ends with -EIO; a
+ * scrub or resync writes parity only; a row filled by a rebuild is marked so
+ * before its lock is given up, so no write in between misses the new member.
  */
 #include "raid/raid_priv.h"
 
@@ -37,17 +39,72 @@ reads_failed(struct row *row)
 	return failed;
 }
 
+static bool
+plan_row(struct row *row)
+{
+	struct raid *raid = row->raid;
+	uint32_t missing = row_missing(raid, row->span.row);
+	struct row_range all = { 0, raid->map.row_bytes };
+
+	if (raid->failed)
+		return false;
+	if (row->kind == SWEEP_REBUILD)
+		return row_plan_rebuild(&row->work.plan, &raid->map,
+		    row->span.row, row->place.role, all, missing &
+		    ~(UINT32_C(1) << row->place.role)) == 0;
+	row_plan_check(&row->work.plan, &raid->map, row->span.row);
+	return missing == 0;
+}
+
+/* Write the slot of one role back. */
 static void
-store_parity(struct row *row, struct op *op)
+store_role(struct row *row, unsigned role, struct op *op)
 {
 	struct row_work *work = &row->work;
-	const struct row_plan *plan = &work->plan;
+	const struct raid_map *map = work->plan.map;
 
-	work->iov[0].iov_base = row_slot(plan, work->slots, plan->parity, 0);
-	work->iov[0].iov_len = plan->map->row_bytes;
-	member_submit(&row->raid->member[plan->parity], &work->io[0],
-	    IO_WRITE, plan->row * plan->map->row_bytes, plan->map->row_bytes,
-	    work->iov, 1, 0, op);
+	row->place.role = role;
+	work->iov[0].iov_base = row_slot(&work->plan, work->slots, role, 0);
+	work->iov[0].iov_len = map->row_bytes;
+	member_submit(&row->raid->member[role], &work->io[0], IO_WRITE,
+	    work->plan.row * map->row_bytes, map->row_bytes, work->iov, 1, 0,
+	    op);
+}
+
+static enum row_sync_step
+compare(struct row *row, struct op *op)
+{
+	struct row_work *work = &row->work;
+
+	if (reads_failed(row))
+		return RS_UNLOCK;
+	row->result = 0;
+	if (row->kind == SWEEP_REBUILD) {
+		row_apply_rebuild(&work->plan, work->slots, row->place.role);
+		store_role(row, row->place.role, op);
+		return RS_STORED;
+	}
+	row->bad = row_apply_check(&work->plan, work->slots);
+	if (row->bad == 0 || row->kind == SWEEP_CHECK)
+		return RS_UNLOCK;
+	store_role(row, work->plan.parity, op);
+	return RS_STORED;
+}
+
+static void
+stored(struct row *row)
+{
+	struct sweep *sweep = &row->raid->sweep;
+	struct member *m = &row->raid->member[row->place.role];
+
+	if (row->work.io[0].result != 0) {
+		m->write_errors++;
+		member_fail(m, "a write failed");
+		row->result = -EIO;
+	} else if (row->kind == SWEEP_REBUILD) {
+		assert(row->span.row - sweep->next < SWEEP_BATCH);
+		sweep->done |= UINT32_C(1) << (row->span.row - sweep->next);
+	}
 }
 
 static void
@@ -63,13 +120,10 @@ row_sync_run(struct op *op)
 		op->step = RS_PLAN;
 		return;
 	case RS_PLAN:
-		op->step = RS_UNLOCK;
 		row->result = -EIO;
-		if (raid->failed || row_missing(raid, row->span.row) != 0)
-			return;
-		row_plan_check(&work->plan, &raid->map, row->span.row);
-		row_reserve(raid, work, 0, op);
-		op->step = RS_READ;
+		op->step = plan_row(row) ? RS_READ : RS_UNLOCK;
+		if (op->step == RS_READ)
+			row_reserve(raid, work, 0, op);
 		return;
 	case RS_READ:
 		row_place(work);
@@ -77,23 +131,10 @@ row_sync_run(struct op *op)
 		op->step = RS_COMPARE;
 		return;
 	case RS_COMPARE:
-		op->step = RS_UNLOCK;
-		if (reads_failed(row))
-			return;
-		row->result = 0;
-		row->part = row_apply_check(&work->plan, work->slots);
-		if (row->part == 0)
-			return;
-		store_parity(row, op);
-		op->step = RS_STORED;
+		op->step = compare(row, op);
 		return;
 	case RS_STORED:
-		if (work->io[0].result != 0) {
-			raid->member[work->plan.parity].write_errors++;
-			member_fail(&raid->member[work->plan.parity],
-			    "a write failed");
-			row->result = -EIO;
-		}
+		stored(row);
 		op->step = RS_UNLOCK;
 		return;
 	case RS_UNLOCK:
@@ -113,10 +154,14 @@ static const struct op_type row_sync_type = {
 };
 
 void
-row_sync_start(struct row *row, uint64_t at, struct op *parent)
+row_sync_start(struct row *row, uint64_t at, enum sweep_kind kind,
+    unsigned role, struct op *parent)
 {
 	assert(at < raid_map_rows(&row->raid->map));
+	assert(kind != SWEEP_REBUILD || role < row->raid->map.n);
 	row->span.row = at;
-	row->part = 0;
+	row->kind = kind;
+	row->place.role = role;
+	row->bad = 0;
 	op_start(&row->op, &row_sync_type, parent->sched, parent);
 }

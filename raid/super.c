@@ -73,7 +73,7 @@ member_encode(struct member *m, bool dirty)
 	sb->recovery_offset = 0;
 	if (m->state == RAID_MEMBER_REBUILDING) {
 		sb->feature_map |= SB1_RECOVERY;
-		sb->recovery_offset = m->recovered / SECTOR;
+		sb->recovery_offset = m->checkpoint / SECTOR;
 	}
 	sb->resync_offset = SB1_CLEAN;
 	if (dirty)
@@ -152,6 +152,8 @@ sb_end(struct raid *raid, struct op *op)
 	raid->sb_running = false;
 	op_wake_all(&raid->sb_waiting);
 	op_end(op);
+	if (raid->missing != 0 && raid->nspares > 0)
+		sweep_kick(raid);
 }
 
 static void

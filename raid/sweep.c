@@ -1,31 +1,227 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The background walk over all rows, in batches: today the resync of an array
- * that was not clean.  Progress is raid->synced; it reaches the superblocks
- * as resync_offset whenever the array goes clean.
+ * The background walk over all rows, in batches: resync after a crash
+ * without a log, rebuild onto a spare, scrub.  One at a time, the most urgent
+ * first; a spare takes the place of a missing member by itself.
  *
- * Invariants: at most one sweep runs; synced only grows, and only over rows
- * whose parity was seen or made right; a row that cannot be read whole stops
- * the sweep at that place, it is never skipped.
+ * Invariants: what a sweep has achieved (raid->synced, member->recovered)
+ * only grows, and reaches the superblocks only after a flush; a row that
+ * cannot be read stops a resync or rebuild there, it is never skipped.  A
+ * member is exchanged only while no request, log or superblock is in work,
+ * so no result of the old disk is taken for one of the new.
  */
 #include "raid/raid_priv.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <string.h>
 
 #define LOG_AREA LOG_RAID
-#define SWEEP_PAUSE_MS 2	/* between batches while requests are served */
+#define CHECKPOINT_NS (10 * NSEC_PER_SEC)
+#define PAUSE_MAX_MS 100u
 
-enum sweep_step { SW_BATCH, SW_BATCHED, SW_FLUSH, SW_END };
+enum sweep_step { SW_CHOOSE, SW_QUIESCE, SW_TAKE, SW_TAKEN, SW_BATCH,
+	SW_BATCHED, SW_FLUSH, SW_FLUSHED, SW_END };
 static const char *const sweep_steps[] = {
-	"BATCH", "BATCHED", "FLUSH", "END",
+	"CHOOSE", "QUIESCE", "TAKE", "TAKEN", "BATCH", "BATCHED", "FLUSH",
+	"FLUSHED", "END",
 };
+
+static const char *const task_names[] = {
+	[RAID_TASK_NONE] = "none", [RAID_TASK_RESYNC] = "resync",
+	[RAID_TASK_REBUILD] = "rebuild", [RAID_TASK_CHECK] = "check",
+	[RAID_TASK_REPAIR] = "repair",
+};
+
+const char *
+raid_task_name(enum raid_task task)
+{
+	assert((size_t)task < nitems(task_names));
+	return task_names[task];
+}
+
+static enum raid_task
+sweep_task(const struct sweep *sweep)
+{
+	switch (sweep->kind) {
+	case SWEEP_RESYNC:
+		return RAID_TASK_RESYNC;
+	case SWEEP_REBUILD:
+		return RAID_TASK_REBUILD;
+	case SWEEP_CHECK:
+		return RAID_TASK_CHECK;
+	case SWEEP_REPAIR:
+		return RAID_TASK_REPAIR;
+	}
+	bug("sweep: kind %d", (int)sweep->kind);
+}
+
+static bool
+is_scrub(const struct sweep *sweep)
+{
+	return sweep->kind == SWEEP_CHECK || sweep->kind == SWEEP_REPAIR;
+}
+
+/* --- what to do --- */
+
+static int
+rebuilding_role(const struct raid *raid)
+{
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].state == RAID_MEMBER_REBUILDING)
+			return (int)r;
+	return -1;
+}
+
+/* Does this spare hold an array member, with room for the log? */
+static bool
+spare_fits(const struct raid *raid, const struct member *m)
+{
+	const struct sb1 *sb = &m->sb;
+
+	if (m->state != RAID_MEMBER_SPARE ||
+	    sb->data_size * SECTOR < raid->map.member_size ||
+	    m->blk->geo.logical_block > raid->blk.geo.logical_block)
+		return false;
+	return raid->ppl == NULL || (sb->ppl_offset > 0 &&
+	    sb->ppl_size * SECTOR >= PPL_AREA_MIN);
+}
+
+static int
+find_spare(const struct raid *raid)
+{
+	for (unsigned i = 0; i < raid->nspares; i++)
+		if (spare_fits(raid, &raid->spare[i]))
+			return (int)i;
+	return -1;
+}
+
+/* The next thing to do, as the step that begins it. */
+static enum sweep_step
+choose(struct raid *raid, struct sweep *sweep)
+{
+	int role = rebuilding_role(raid);
+
+	if (raid->failed || sweep->cancel || raid->stopping)
+		return SW_END;
+	if (!sweep->stuck && role >= 0) {
+		sweep->kind = SWEEP_REBUILD;
+		sweep->role = (unsigned)role;
+		sweep->next = raid->member[role].recovered /
+		    raid->map.row_bytes;
+		return SW_BATCH;
+	}
+	if (!sweep->stuck && raid->missing != 0 && find_spare(raid) >= 0)
+		return SW_QUIESCE;
+	if (raid->missing != 0 || role >= 0)
+		return SW_END;
+	if (raid->synced < raid->map.member_size) {
+		sweep->kind = SWEEP_RESYNC;
+		sweep->next = raid->synced / raid->map.row_bytes;
+		return sweep->stuck ? SW_END : SW_BATCH;
+	}
+	if (!sweep->scrub)
+		return SW_END;
+	sweep->kind = sweep->repair ? SWEEP_REPAIR : SWEEP_CHECK;
+	sweep->next = 0;
+	raid->nmismatches = 0;
+	return SW_BATCH;
+}
+
+static void
+begin(struct raid *raid, struct sweep *sweep)
+{
+	uint64_t now = loop_now(raid->loop);
+
+	sweep->first = sweep->next;
+	sweep->end = raid_map_rows(&raid->map);
+	sweep->start_ns = sweep->checkpoint_ns = now;
+	sweep->done = 0;
+	sweep->bad = 0;
+	raid_tell(raid, "%s starts at byte %llu of each member",
+	    raid_task_name(sweep_task(sweep)), (unsigned long long)
+	    (sweep->next * raid->map.row_bytes));
+}
+
+/* --- a spare takes a place --- */
+
+static bool
+quiesce(struct raid *raid, struct op *op)
+{
+	raid->frozen = true;
+	if (raid->active > 0 || raid->cleaning || !ppl_idle(raid))
+		op_wait(&raid->idle_waiting, op);
+	else if (raid->sb_running)
+		op_wait(&raid->sb_waiting, op);
+	else
+		return true;
+	return false;
+}
+
+static void
+move_member(struct member *dst, struct member *src)
+{
+	dst->blk = src->blk;
+	dst->sb = src->sb;
+	dst->data_off = src->data_off;
+	dst->state = src->state;
+	dst->corrected_errors = src->corrected_errors;
+	dst->read_errors = src->read_errors;
+	dst->write_errors = src->write_errors;
+	dst->reads = dst->writes = dst->read_bytes = dst->write_bytes = 0;
+	src->blk = NULL;
+	src->state = RAID_MEMBER_MISSING;
+}
+
+static void
+take_spare(struct raid *raid, struct sweep *sweep, struct op *op)
+{
+	int i = find_spare(raid);
+	unsigned role = (unsigned)__builtin_ctz(raid->missing);
+	struct member *m = &raid->member[role], *spare;
+
+	assert(raid->active == 0 && !raid->sb_running);
+	sweep->role = role;
+	if (i >= 0) {
+		spare = &raid->spare[i];
+		blk_close(m->blk);
+		move_member(m, spare);
+		raid->nspares--;
+		if ((unsigned)i != raid->nspares)
+			move_member(spare, &raid->spare[raid->nspares]);
+		m->state = RAID_MEMBER_REBUILDING;
+		m->recovered = m->checkpoint = 0;
+		raid->missing &= ~(UINT32_C(1) << role);
+		raid_changed(raid);
+		raid_tell(raid, "spare %s takes the place of member %u",
+		    m->blk->name, role);
+		if (raid->ppl != NULL) {
+			ppl_set_area(raid, role);
+			ppl_submit_empty(&raid->ppl[role], op);
+		}
+	}
+	raid->frozen = false;
+	raid_take_waiting(raid);
+}
+
+static void
+taken(struct raid *raid, struct sweep *sweep, struct op *op)
+{
+	if (raid->ppl != NULL && raid->ppl[sweep->role].io.result != 0)
+		member_fail(&raid->member[sweep->role], "its partial parity "
+		    "log could not be written");
+	raid_record(raid, op);
+}
+
+/* --- batches --- */
 
 static void
 start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 {
-	unsigned max = raid->active > 0 ? 1 : nitems(sweep->row);
+	unsigned max = raid->active > 0 ? 2 : SWEEP_BATCH;
 
-	sweep->nrows = 0;
+	if (sweep->nrows == 0)
+		sweep->batch_ns = loop_now(raid->loop);
 	while (sweep->nrows < max && sweep->next + sweep->nrows < sweep->end) {
 		struct row *row;
 
@@ -34,13 +230,39 @@ start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 			break;
 		if ((row = row_get(raid, op)) == NULL)
 			return;
-		row_sync_start(row, sweep->next + sweep->nrows, op);
+		row_sync_start(row, sweep->next + sweep->nrows, sweep->kind,
+		    sweep->role, op);
 		sweep->row[sweep->nrows++] = row;
 	}
 	op->step = SW_BATCHED;
 }
 
-/* Rows count up to the first that failed. */
+static void
+note_mismatches(struct raid *raid, const struct row *row)
+{
+	uint64_t row_off = row->span.row * raid->map.row_bytes;
+	uint64_t stripe = raid_map_stripe(&raid->map, row->span.row);
+
+	raid->sweep.bad += (unsigned)__builtin_popcount(row->bad);
+	for (unsigned i = 0; i < 32; i++) {
+		struct raid_mismatch *mm;
+
+		if ((row->bad >> i & 1) == 0 ||
+		    raid->nmismatches == RAID_MISMATCHES)
+			continue;
+		mm = &raid->mismatch[raid->nmismatches++];
+		mm->member_off = row_off + i * UINT64_C(4096);
+		mm->off = raid_map_offset(&raid->map, stripe, 0,
+		    (uint32_t)(mm->member_off % raid->map.chunk));
+		mm->parity = raid_map_parity(&raid->map, stripe);
+		log_warn("array=%s parity differs at byte %llu (member %u, "
+		    "byte %llu of its data)", raid->spec.name,
+		    (unsigned long long)mm->off, mm->parity,
+		    (unsigned long long)mm->member_off);
+	}
+}
+
+/* Rows count up to the first that failed; a scrub goes on. */
 static bool
 end_batch(struct raid *raid, struct sweep *sweep)
 {
@@ -49,13 +271,131 @@ end_batch(struct raid *raid, struct sweep *sweep)
 	for (unsigned i = 0; i < sweep->nrows; i++) {
 		struct row *row = sweep->row[i];
 
-		sweep->bad += (unsigned)row->part;
-		ok = ok && row->result == 0;
-		sweep->next += ok;
+		if (is_scrub(sweep)) {
+			note_mismatches(raid, row);
+			sweep->next++;
+		} else {
+			sweep->bad += (unsigned)__builtin_popcount(row->bad);
+			ok = ok && row->result == 0;
+			sweep->next += ok;
+		}
 		row_put(row);
 	}
-	raid->synced = sweep->next * raid->map.row_bytes;
-	return ok;
+	sweep->nrows = 0;
+	sweep->done = 0;
+	if (sweep->kind == SWEEP_RESYNC)
+		raid->synced = sweep->next * raid->map.row_bytes;
+	if (sweep->kind == SWEEP_REBUILD)
+		raid->member[sweep->role].recovered = sweep->next *
+		    raid->map.row_bytes;
+	return ok && !raid->failed;
+}
+
+static enum sweep_step
+after_batch(struct raid *raid, struct sweep *sweep)
+{
+	if (!end_batch(raid, sweep)) {
+		sweep->stuck = sweep->kind != SWEEP_REBUILD ||
+		    member_live(&raid->member[sweep->role]);
+		if (sweep->stuck && !raid->failed)
+			raid_tell(raid, "%s stops at byte %llu of each "
+			    "member: a row cannot be read",
+			    raid_task_name(sweep_task(sweep)),
+			    (unsigned long long)(sweep->next *
+			    raid->map.row_bytes));
+		return SW_FLUSH;
+	}
+	if (sweep->cancel || sweep->next == sweep->end ||
+	    loop_now(raid->loop) - sweep->checkpoint_ns > CHECKPOINT_NS)
+		return SW_FLUSH;
+	return SW_BATCH;
+}
+
+/*
+ * Requests first: rest as long as the batch took.  When the disks are busy
+ * batches take longer, and so do the rests.
+ */
+static void
+rest(struct raid *raid, struct sweep *sweep, struct op *op)
+{
+	uint64_t ms = (loop_now(raid->loop) - sweep->batch_ns) /
+	    NSEC_PER_MSEC + 1;
+
+	if (raid->active > 0)
+		op_sleep(raid->loop, &sweep->timer, MIN(ms, PAUSE_MAX_MS), op);
+}
+
+/* --- checkpoints and the end --- */
+
+static void
+finish(struct raid *raid, struct sweep *sweep)
+{
+	struct member *m = &raid->member[sweep->role];
+
+	if (sweep->kind == SWEEP_REBUILD) {
+		m->state = RAID_MEMBER_IN_SYNC;
+		raid_changed(raid);
+		raid_tell(raid, "member %u (%s) is rebuilt", m->role,
+		    m->blk->name);
+		return;
+	}
+	if (is_scrub(sweep))
+		sweep->scrub = false;
+	raid_tell(raid, "%s finished, %llu blocks of 4 KiB had wrong parity",
+	    raid_task_name(sweep_task(sweep)),
+	    (unsigned long long)sweep->bad);
+}
+
+static void
+checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
+{
+	struct member *m = &raid->member[sweep->role];
+
+	sweep->checkpoint_ns = loop_now(raid->loop);
+	if (sweep->kind == SWEEP_REBUILD) {
+		if (sweep->flush.result != 0)
+			member_fail(m, "a flush failed");
+		if (!member_live(m))
+			return;
+		m->checkpoint = m->recovered;
+		raid_changed(raid);
+	}
+	if (sweep->kind == SWEEP_RESYNC)
+		raid_arm_clean(raid);	/* the clean superblock says how far */
+	if (sweep->next == sweep->end)
+		finish(raid, sweep);
+	raid_record(raid, op);
+}
+
+static enum sweep_step
+after_checkpoint(struct raid *raid, struct sweep *sweep)
+{
+	if (sweep->cancel && is_scrub(sweep))
+		sweep->scrub = false;
+	if (sweep->cancel || raid->failed || sweep->stuck)
+		return SW_END;
+	if (sweep->next == sweep->end || (sweep->kind == SWEEP_REBUILD &&
+	    !member_live(&raid->member[sweep->role])))
+		return SW_CHOOSE;
+	return SW_BATCH;
+}
+
+static void
+flush_target(struct raid *raid, struct sweep *sweep, struct op *op)
+{
+	sweep->flush.result = 0;
+	if (sweep->kind == SWEEP_REBUILD)
+		member_submit(&raid->member[sweep->role], &sweep->flush,
+		    IO_FLUSH, 0, 0, NULL, 0, 0, op);
+}
+
+static void
+sweep_end(struct raid *raid, struct sweep *sweep)
+{
+	sweep->stuck |= sweep->cancel;
+	sweep->running = sweep->cancel = false;
+	op_end(&sweep->op);
+	op_wake_all(&raid->idle_waiting);
 }
 
 static void
@@ -65,57 +405,116 @@ sweep_run(struct op *op)
 	struct raid *raid = container_of(sweep, struct raid, sweep);
 
 	switch ((enum sweep_step)op->step) {
+	case SW_CHOOSE:
+		op->step = choose(raid, sweep);
+		if (op->step == SW_BATCH)
+			begin(raid, sweep);
+		return;
+	case SW_QUIESCE:
+		if (quiesce(raid, op))
+			op->step = SW_TAKE;
+		return;
+	case SW_TAKE:
+		take_spare(raid, sweep, op);
+		op->step = SW_TAKEN;
+		return;
+	case SW_TAKEN:
+		taken(raid, sweep, op);
+		op->step = SW_CHOOSE;
+		return;
 	case SW_BATCH:
-		if (sweep->cancel || raid->failed ||
-		    sweep->next == sweep->end) {
-			op->step = SW_FLUSH;
-			return;
-		}
 		start_batch(raid, sweep, op);
 		return;
 	case SW_BATCHED:
-		op->step = end_batch(raid, sweep) ? SW_BATCH : SW_FLUSH;
+		op->step = after_batch(raid, sweep);
 		if (raid->gen_durable < raid->gen_failed)
 			raid_record(raid, op);
-		if (raid->active > 0)
-			op_sleep(raid->loop, &sweep->timer, SWEEP_PAUSE_MS,
-			    op);
+		rest(raid, sweep, op);
 		return;
-	case SW_FLUSH:		/* the next clean superblock says how far */
-		raid_arm_clean(raid);
-		if (sweep->next == sweep->end)
-			raid_tell(raid, "resync finished, %u blocks of parity "
-			    "corrected", sweep->bad);
-		op->step = SW_END;
+	case SW_FLUSH:
+		flush_target(raid, sweep, op);
+		op->step = SW_FLUSHED;
+		return;
+	case SW_FLUSHED:
+		checkpoint(raid, sweep, op);
+		op->step = after_checkpoint(raid, sweep);
 		return;
 	case SW_END:
-		sweep->running = false;
-		op_end(op);
-		op_wake_all(&raid->idle_waiting);
+		sweep_end(raid, sweep);
 		return;
 	}
 	bug("sweep: bad step");
 }
 
 static const struct op_type sweep_type = {
-	.name = "raid_resync",
+	.name = "raid_sweep",
 	.steps = sweep_steps,
 	.nsteps = nitems(sweep_steps),
 	.run = sweep_run,
 };
 
 void
-raid_resync_start(struct raid *raid)
+sweep_kick(struct raid *raid)
 {
 	struct sweep *sweep = &raid->sweep;
 
-	assert(!sweep->running && raid->synced < raid->map.member_size);
+	if (sweep->running || raid->stopping || raid->failed)
+		return;
 	sweep->running = true;
-	sweep->cancel = false;
-	sweep->bad = 0;
-	sweep->next = raid->synced / raid->map.row_bytes;
-	sweep->end = raid_map_rows(&raid->map);
-	raid_tell(raid, "resync starts at byte %llu of each member",
-	    (unsigned long long)raid->synced);
+	sweep->nrows = 0;
 	op_start(&sweep->op, &sweep_type, loop_sched(raid->loop), NULL);
+}
+
+/* --- for the administrator --- */
+
+int
+raid_scrub(struct raid *raid, bool repair, struct err *err)
+{
+	if (raid->failed || raid->missing != 0 || rebuilding_role(raid) >= 0)
+		return err_set(err, EBUSY, "array %s is not complete: there is "
+		    "no parity to check", raid->spec.name);
+	if (raid->sweep.running || raid->synced < raid->map.member_size)
+		return err_set(err, EBUSY, "array %s is busy with another task",
+		    raid->spec.name);
+	raid->sweep.scrub = true;
+	raid->sweep.repair = repair;
+	sweep_kick(raid);
+	return 0;
+}
+
+void
+raid_task_cancel(struct raid *raid)
+{
+	if (raid->sweep.running)
+		raid->sweep.cancel = true;
+}
+
+unsigned
+raid_get_mismatches(const struct raid *raid,
+    struct raid_mismatch list[RAID_MISMATCHES])
+{
+	memcpy(list, raid->mismatch, raid->nmismatches * sizeof(list[0]));
+	return raid->nmismatches;
+}
+
+void
+sweep_get_info(const struct raid *raid, struct raid_info *info)
+{
+	const struct sweep *sweep = &raid->sweep;
+	uint64_t ns, bytes;
+
+	info->task = RAID_TASK_NONE;
+	info->mismatches = is_scrub(sweep) ? sweep->bad : 0;
+	if (!sweep->running || sweep->end == 0)
+		return;
+	info->task = sweep_task(sweep);
+	info->task_done = sweep->next * raid->map.row_bytes;
+	info->task_total = sweep->end * raid->map.row_bytes;
+	ns = loop_now(raid->loop) - sweep->start_ns;
+	bytes = (sweep->next - sweep->first) * raid->map.row_bytes;
+	if (ns >= NSEC_PER_MSEC)
+		info->task_rate = bytes * 1000 / (ns / NSEC_PER_MSEC);
+	if (info->task_rate > 0)
+		info->task_eta = (info->task_total - info->task_done) /
+		    info->task_rate;
 }

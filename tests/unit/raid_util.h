@@ -25,7 +25,8 @@ struct world {
 	struct raid *raid;
 	struct keep keep[RAID_MEMBERS_MAX];
 	struct blk *fault[RAID_MEMBERS_MAX], *ram[RAID_MEMBERS_MAX];
-	unsigned n;
+	unsigned n;			/* members of the array */
+	unsigned ndisks;		/* there may be more */
 	uint64_t size;
 	uint8_t *model, *seen;
 	uint64_t seed;
@@ -72,7 +73,7 @@ world_disks(struct world *w, unsigned n, uint64_t bytes, uint32_t block)
 {
 	w->loop = loop_new(NULL);
 	assert_non_null(w->loop);
-	w->n = n;
+	w->n = w->ndisks = n;
 	w->seed = 0x9e3779b97f4a7c15;
 	log_set_level(LOG_L_ERR);
 	for (unsigned i = 0; i < n; i++) {
@@ -148,7 +149,7 @@ world_free(struct world *w)
 {
 	for (unsigned i = 0; i < BATCH; i++)
 		free(w->buf[i]);
-	for (unsigned i = 0; i < w->n; i++)
+	for (unsigned i = 0; i < w->ndisks; i++)
 		blk_close(w->fault[i]);
 	free(w->model);
 	free(w->seen);
@@ -172,7 +173,7 @@ assemble_without(struct world *w, struct raid_assemble *a, uint32_t without,
 	memset(a, 0, sizeof(*a));
 	a->loop = w->loop;
 	a->allow_degraded = degraded;
-	for (unsigned i = 0; i < w->n; i++)
+	for (unsigned i = 0; i < w->ndisks; i++)
 		if ((without >> i & 1) == 0)
 			a->blks[a->nblks++] = &w->keep[i].blk;
 	raid_assemble_start(a, NULL);

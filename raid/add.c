@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Give a running array a disk: check it, write its superblock as a spare,
+ * and let the sweep decide whether it takes a place at once.
+ *
+ * Invariants: nothing is written before all checks have passed; the disk is
+ * part of the array only from the superblock update on.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "raid/probe.h"
+#include "raid/raid_priv.h"
+
+struct addition {
+	struct probe probe;
+	struct sb1_areas areas;
+	struct io zero;
+	uint8_t *buf;
+	uint8_t device_uuid[16];
+};
+
+static bool
+is_ours(const struct raid *raid, const struct blk *blk,
+    const uint8_t device_uuid[16])
+{
+	for (unsigned i = 0; i < raid->map.n + raid->nspares; i++) {
+		const struct member *m = i < raid->map.n ? &raid->member[i] :
+		    &raid->spare[i - raid->map.n];
+
+		if (m->blk == blk || (member_live(m) && memcmp(
+		    m->sb.device_uuid, device_uuid, 16) == 0))
+			return true;
+	}
+	return false;
+}
+
+static int
+check_content(const struct raid_add *add, const struct addition *a,
+    struct err *err)
+{
+	const struct raid *raid = add->raid;
+	const struct probe *probe = &a->probe;
+	const char *name = add->blk->name;
+	char uuid[UUID_TEXT];
+
+	if (probe->io.result < 0)
+		return err_set(err, EIO, "%s cannot be read: %s", name,
+		    strerror(-probe->io.result));
+	if (probe->rc == 0 && is_ours(raid, add->blk, probe->sb.device_uuid))
+		return err_set(err, EEXIST, "%s, or a copy of it, is part of "
+		    "array %s already", name, raid->spec.name);
+	if (probe->rc == -ENODATA || add->force)
+		return 0;
+	if (probe->rc == 0 && memcmp(probe->sb.set_uuid, raid->spec.uuid,
+	    16) == 0)
+		return 0;
+	uuid_text(uuid, probe->sb.set_uuid);
+	err_set(err, EEXIST, "%s carries an md superblock%s%s", name,
+	    probe->rc == 0 ? " of array " : "", probe->rc == 0 ? uuid : "");
+	err_hint(err, "if its data is not needed, say so with force");
+	return -EEXIST;
+}
+
+/* Where the data goes: as on a new array, or closer if it must. */
+static int
+check_size(const struct raid_add *add, struct addition *a, struct err *err)
+{
+	const struct raid *raid = add->raid;
+	const struct blk *blk = add->blk;
+	uint64_t need = raid->map.member_size / SECTOR, off;
+	uint64_t sectors = blk->geo.size / SECTOR;
+
+	if (blk->geo.logical_block > raid->blk.geo.logical_block)
+		return err_set(err, EINVAL, "%s has blocks of %u bytes, the "
+		    "array has %u", blk->name, blk->geo.logical_block,
+		    raid->blk.geo.logical_block);
+	sb1_areas(&a->areas, sectors);
+	off = a->areas.data_offset;
+	if (!range_ok(off, need, sectors))
+		off = round_down(sectors - MIN(sectors, need), MIB / SECTOR);
+	if (off < a->areas.private_start || !range_ok(off, need, sectors))
+		return err_set(err, ENOSPC, "%s is too small: %llu bytes, at "
+		    "least %llu are needed", blk->name,
+		    (unsigned long long)blk->geo.size, (unsigned long long)
+		    ((need + a->areas.private_start) * SECTOR + MIB));
+	a->areas.data_offset = off;
+	return 0;
+}
+
+static int
+check(struct raid_add *add, struct addition *a)
+{
+	struct raid *raid = add->raid;
+
+	if (raid->failed)
+		return err_set(&add->err, EIO, "array %s has failed",
+		    raid->spec.name);
+	if (raid->nspares == RAID_MEMBERS_MAX)
+		return err_set(&add->err, ENOSPC, "array %s has %u spares "
+		    "already", raid->spec.name, raid->nspares);
+	if (check_content(add, a, &add->err) < 0)
+		return -add->err.code;
+	return check_size(add, a, &add->err);
+}
+
+/* A slot in the table that nobody here has, best one that nobody had. */
+static uint32_t
+free_number(const struct raid *raid, const struct sb1 *table)
+{
+	uint32_t best = UINT32_MAX;
+
+	for (uint32_t d = table->max_dev; d-- > 0;) {
+		bool used = false;
+
+		for (unsigned i = 0; i < raid->map.n + raid->nspares; i++) {
+			const struct member *m = i < raid->map.n ?
+			    &raid->member[i] : &raid->spare[i - raid->map.n];
+
+			used |= member_live(m) && m->sb.dev_number == d;
+		}
+		if (!used && (table->roles[d] == SB1_ROLE_SPARE ||
+		    best == UINT32_MAX))
+			best = d;
+	}
+	return best;
+}
+
+static void
+attach(struct raid_add *add, struct addition *a)
+{
+	struct raid *raid = add->raid;
+	struct member *m = &raid->spare[raid->nspares], *like = NULL;
+
+	for (unsigned r = 0; r < raid->map.n && like == NULL; r++)
+		if (member_live(&raid->member[r]))
+			like = &raid->member[r];
+	assert(like != NULL && m->blk == NULL);
+	m->sb = like->sb;
+	m->sb.dev_number = free_number(raid, &like->sb);
+	m->sb.feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP);
+	memcpy(m->sb.device_uuid, a->device_uuid, 16);
+	m->sb.data_offset = a->areas.data_offset;
+	m->sb.data_size = add->blk->geo.size / SECTOR -
+	    a->areas.data_offset;
+	m->sb.bblog_size = a->areas.bblog_size;
+	m->sb.bblog_offset = a->areas.bblog_offset;
+	m->sb.cnt_corrected_read = 0;
+	if (raid->ppl != NULL) {
+		m->sb.ppl_offset = (int16_t)a->areas.log_offset;
+		m->sb.ppl_size = a->areas.log_size;
+	}
+	m->corrected_errors = m->read_errors = m->write_errors = 0;
+	m->blk = add->blk;
+	m->data_off = m->sb.data_offset * SECTOR;
+	m->state = RAID_MEMBER_SPARE;
+	m->sb_io.result = 0;
+	raid->nspares++;
+	raid_changed(raid);
+}
+
+enum add_step { AD_PROBE, AD_WIPE, AD_ATTACH, AD_CHECK, AD_END };
+static const char *const add_steps[] = {
+	"PROBE", "WIPE", "ATTACH", "CHECK", "END",
+};
+
+static enum add_step
+add_probe(struct raid_add *add, struct op *op)
+{
+	struct addition *a = calloc(1, sizeof(*a));
+
+	err_clear(&add->err);
+	add->priv = a;
+	if (a != NULL)
+		a->buf = aligned_alloc(4096, SB1_BYTES);
+	if (a == NULL || a->buf == NULL) {
+		err_set(&add->err, ENOMEM, "no memory to add a disk");
+		return AD_END;
+	}
+	probe_start(&a->probe, add->blk, a->buf, op);
+	return AD_WIPE;
+}
+
+static enum add_step
+add_wipe(struct raid_add *add, struct addition *a, struct op *op)
+{
+	if (check(add, a) < 0)
+		return AD_END;
+	loop_random(add->raid->loop, a->device_uuid, 16);
+	io_init(&a->zero, IO_ZERO, 0, a->areas.data_offset * SECTOR, NULL, 0,
+	    IO_UNMAP);
+	blk_submit(add->blk, &a->zero, op);
+	return AD_ATTACH;
+}
+
+static enum add_step
+add_attach(struct raid_add *add, struct addition *a, struct op *op)
+{
+	if (a->zero.result < 0) {
+		err_set(&add->err, EIO, "%s could not be written: %s",
+		    add->blk->name, strerror(-a->zero.result));
+		return AD_END;
+	}
+	if (add->raid->failed || add->raid->nspares == RAID_MEMBERS_MAX) {
+		err_set(&add->err, EIO, "array %s has no place for it now",
+		    add->raid->spec.name);
+		return AD_END;
+	}
+	attach(add, a);
+	add->raid->sweep.stuck = false;
+	raid_record(add->raid, op);
+	return AD_CHECK;
+}
+
+static void
+add_end(struct raid_add *add)
+{
+	struct addition *a = add->priv;
+
+	if (a != NULL)
+		free(a->buf);
+	free(a);
+	add->priv = NULL;
+	op_end(&add->op);
+}
+
+static void
+raid_add_run(struct op *op)
+{
+	struct raid_add *add = op_owner(op, struct raid_add);
+
+	switch ((enum add_step)op->step) {
+	case AD_PROBE:
+		op->step = add_probe(add, op);
+		return;
+	case AD_WIPE:
+		op->step = add_wipe(add, add->priv, op);
+		return;
+	case AD_ATTACH:
+		op->step = add_attach(add, add->priv, op);
+		return;
+	case AD_CHECK:
+		sweep_kick(add->raid);
+		op->step = AD_END;
+		return;
+	case AD_END:
+		add_end(add);
+		return;
+	}
+	bug("raid_add: bad step");
+}
+
+static const struct op_type raid_add_type = {
+	.name = "raid_add",
+	.steps = add_steps,
+	.nsteps = nitems(add_steps),
+	.run = raid_add_run,
+};
+
+void
+raid_add_start(struct raid_add *add, struct op *parent)
+{
+	assert(add->blk != NULL);
+	op_start(&add->op, &raid_add_type, loop_sched(add->raid->loop),
+	    parent);
+}

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* raid/sweep.c, add.c: spares, rebuild, scrub. */
+#include "tests/unit/raid_util.h"
+
+static struct world world;
+static struct raid_assemble as;
+static struct raid_info info;
+
+/* An array of n with data, and `more` blank disks. */
+static void
+start(struct world *w, unsigned n, unsigned more, enum raid_policy policy)
+{
+	memset(w, 0, sizeof(*w));
+	world_disks(w, n + more, 2 * MIB, 512);
+	w->n = n;
+	world_create_policy(w, RAID_LEFT_SYMMETRIC, 16384, policy);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(batch(w, 200 * 1024), 0);
+}
+
+static int
+add(struct world *w, unsigned i, bool force)
+{
+	struct raid_add a = { .raid = w->raid, .blk = &w->keep[i].blk,
+		.force = force };
+
+	raid_add_start(&a, NULL);
+	loop_run_op(w->loop, &a.op);
+	if (a.err.code != 0)
+		print_message("%s\n", a.err.text);
+	return a.err.code;
+}
+
+static void
+wait_for_task(struct world *w)
+{
+	do {
+		wait_ms(w, 5);
+		raid_get_info(w->raid, &info);
+	} while (info.task != RAID_TASK_NONE);
+}
+
+/* Every member is dispensable: the bytes are there without it. */
+static void
+check_redundant(struct world *w, uint32_t except)
+{
+	assert_int_equal(array_stop(w), 0);
+	for (unsigned i = 0; i < w->ndisks; i++) {
+		if ((except >> i & 1) != 0)
+			continue;
+		assemble_without(w, &as, 1u << i | except, true);
+		if (as.raid == NULL)
+			print_message("%s\n", as.err.text);
+		assert_non_null(as.raid);
+		compare_all(w);
+		assert_int_equal(array_stop(w), 0);
+	}
+	assemble_without(w, &as, except, false);
+	assert_non_null(as.raid);
+}
+
+static void
+a_new_disk_is_rebuilt_under_load(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned lost = 0; lost < 3; lost++) {
+		start(w, 3, 1, lost == 1 ? RAID_POLICY_RESYNC :
+		    RAID_POLICY_PPL);
+		assert_int_equal(fail_member_now(w, lost), 0);
+		assert_int_equal(batch(w, 100 * 1024), 0);
+		add_fault(w, 3, (struct fault_rule){ .action = FAULT_DELAY,
+		    .delay_ms = 1, .kinds = 1u << IO_WRITE });
+		assert_int_equal(add(w, 3, false), 0);
+		for (unsigned i = 0; i < 20; i++)
+			assert_int_equal(batch(w, 20 * 1024), 0);
+		wait_for_task(w);
+		assert_int_equal(info.degraded, 0);
+		assert_string_equal(info.member[lost].path, "disk3");
+		assert_int_equal(info.member[lost].state, RAID_MEMBER_IN_SYNC);
+		compare_all(w);
+		check_redundant(w, 1u << lost);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
+static void
+a_spare_takes_over_by_itself(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 4, 2, RAID_POLICY_PPL);
+	assert_int_equal(add(w, 4, false), 0);
+	assert_int_equal(add(w, 5, false), 0);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.nmembers, 6);
+	assert_int_equal(info.member[4].state, RAID_MEMBER_SPARE);
+	assert_int_equal(array_stop(w), 0);	/* spares are remembered */
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	add_fault(w, 2, (struct fault_rule){ .action = FAULT_ERROR,
+	    .err = EIO, .kinds = 1u << IO_WRITE });
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(batch(w, 100 * 1024), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	assert_string_equal(info.member[2].path, "disk4");
+	assert_int_equal(info.nmembers, 5);
+	compare_all(w);
+	check_redundant(w, 1u << 2 | 1u << 5);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_rebuild_goes_on_where_it_stopped(void **state)
+{
+	struct world *w = &world;
+	uint64_t done;
+
+	(void)state;
+	start(w, 3, 1, RAID_POLICY_PPL);
+	assert_int_equal(fail_member_now(w, 1), 0);
+	add_fault(w, 3, (struct fault_rule){ .action = FAULT_DELAY,
+	    .delay_ms = 10, .kinds = 1u << IO_WRITE });
+	assert_int_equal(add(w, 3, false), 0);
+	do {
+		wait_ms(w, 5);
+		raid_get_info(w->raid, &info);
+	} while (info.task_done == 0);
+	assert_int_equal(info.task, RAID_TASK_REBUILD);
+	assert_int_equal(array_stop(w), 0);
+	blk_fault_clear(w->fault[3]);
+	assemble_without(w, &as, 1u << 1, false);
+	assert_non_null(as.raid);
+	raid_get_info(w->raid, &info);
+	done = w->raid->member[1].recovered;
+	assert_true(done > 0 && done < w->raid->map.member_size);
+	assert_int_equal(info.member[1].state, RAID_MEMBER_REBUILDING);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(batch(w, 100 * 1024), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	compare_all(w);
+	check_redundant(w, 1u << 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_rebuild_survives_a_power_cut(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned round = 0; round < 10; round++) {
+		start(w, 4, 1, RAID_POLICY_PPL);
+		assert_int_equal(do_flush(raid_blk(w->raid)), 0);
+		assert_int_equal(fail_member_now(w, 1), 0);
+		for (unsigned i = 0; i < 5; i++)
+			if (i != 1)
+				blk_fault_volatile_cache(w->fault[i], true);
+		add_fault(w, 4, (struct fault_rule){ .action = FAULT_STALL,
+		    .skip = 5 + 9 * round });
+		(void)add(w, 4, false);
+		wait_ms(w, 3);
+		for (unsigned i = 0; i < 5; i++)
+			if (i != 1)
+				blk_fault_power_cut(w->fault[i], round + 1);
+		array_stop(w);
+		for (unsigned i = 0; i < 5; i++) {
+			blk_fault_clear(w->fault[i]);
+			if (i != 1)
+				blk_fault_power_on(w->fault[i]);
+		}
+		assemble_without(w, &as, 1u << 1, true);
+		if (as.raid == NULL)
+			print_message("round %u: %s\n", round, as.err.text);
+		assert_non_null(as.raid);
+		wait_for_task(w);
+		compare_all(w);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
+static void
+the_new_disk_failing_leaves_the_array_as_it_was(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 2, RAID_POLICY_PPL);
+	assert_int_equal(fail_member_now(w, 0), 0);
+	add_fault(w, 3, (struct fault_rule){ .action = FAULT_ERROR,
+	    .err = EIO, .kinds = 1u << IO_WRITE, .skip = 20 });
+	assert_int_equal(add(w, 3, false), 0);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(batch(w, 100 * 1024), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 1);
+	assert_false(info.failed);
+	compare_all(w);
+	assert_int_equal(add(w, 4, false), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_bad_sector_stops_a_rebuild_and_loses_nothing_else(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 1, RAID_POLICY_PPL);
+	assert_int_equal(fail_member_now(w, 0), 0);
+	add_fault(w, 2, (struct fault_rule){ .action = FAULT_ERROR,
+	    .err = EIO, .kinds = 1u << IO_READ, .len = 512,
+	    .off = w->raid->member[2].data_off + 64 * 16384 });
+	assert_int_equal(add(w, 3, false), 0);
+	wait_for_task(w);
+	assert_int_equal(info.member[0].state, RAID_MEMBER_REBUILDING);
+	assert_int_equal(info.degraded, 1);
+	assert_false(info.failed);
+	blk_fault_clear(w->fault[2]);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+what_must_not_be_added_is_refused(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 2, RAID_POLICY_PPL);
+	assert_int_equal(add(w, 1, true), EEXIST);	/* is a member */
+	memcpy(blk_ram_data(w->ram[3]), blk_ram_data(w->ram[2]), 8192);
+	assert_int_equal(add(w, 3, true), EEXIST);	/* is a copy of one */
+	blk_ram_data(w->ram[3])[SB1_OFFSET + 20] ^= 1;
+	assert_int_equal(add(w, 3, false), EEXIST);	/* somebody's, torn */
+	w->keep[4].blk.geo.size = 2 * MIB;
+	assert_int_equal(add(w, 4, false), ENOSPC);
+	w->keep[4].blk.geo.size = w->keep[3].blk.geo.size;
+	assert_int_equal(add(w, 4, false), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_former_member_may_come_back(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 0, RAID_POLICY_PPL);
+	assert_int_equal(fail_member_now(w, 1), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(batch(w, 100 * 1024), 0);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 1u << 1, false);
+	assert_non_null(as.raid);
+	assert_int_equal(add(w, 1, false), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	check_redundant(w, 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+scrub(struct world *w, bool repair)
+{
+	struct err err = { 0 };
+
+	assert_int_equal(raid_scrub(w->raid, repair, &err), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(batch(w, 50 * 1024), 0);
+	wait_for_task(w);
+}
+
+static void
+scrub_names_and_repairs_what_is_wrong(void **state)
+{
+	struct world *w = &world;
+	struct raid_mismatch list[RAID_MISMATCHES];
+	struct err err = { 0 };
+	unsigned st[3] = { 101, 120, 125 };
+
+	(void)state;
+	start(w, 4, 0, RAID_POLICY_PPL);
+	scrub(w, false);
+	assert_int_equal(info.mismatches, 0);
+	for (unsigned i = 0; i < 3; i++) {	/* spoil parity */
+		unsigned p = raid_map_parity(&w->raid->map, st[i]);
+
+		assert_int_equal(do_io(raid_blk(w->raid), IO_WRITE,
+		    (uint64_t)st[i] * 3 * 16384, 3 * 16384, w->model +
+		    (uint64_t)st[i] * 3 * 16384, 0), 0);
+		blk_ram_data(w->ram[p])[w->raid->member[p].data_off +
+		    st[i] * 16384 + 8192 + i] ^= 4;
+	}
+	assert_int_equal(raid_scrub(w->raid, false, &err), 0);
+	assert_int_equal(raid_scrub(w->raid, false, NULL), -EBUSY);
+	wait_for_task(w);
+	assert_int_equal(info.mismatches, 3);
+	assert_int_equal(raid_get_mismatches(w->raid, list), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(list[i].member_off, st[i] * 16384 + 8192);
+		assert_int_equal(list[i].off, st[i] * 3 * 16384 + 8192);
+		assert_int_equal(list[i].parity,
+		    raid_map_parity(&w->raid->map, st[i]));
+	}
+	assert_int_equal(raid_scrub(w->raid, true, &err), 0);
+	wait_for_task(w);
+	assert_int_equal(info.mismatches, 3);
+	assert_int_equal(parity_errors(w), 0);
+	scrub(w, false);
+	assert_int_equal(info.mismatches, 0);
+	assert_int_equal(fail_member_now(w, 0), 0);
+	assert_int_equal(raid_scrub(w->raid, false, &err), -EBUSY);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_scrub_can_be_cancelled(void **state)
+{
+	struct world *w = &world;
+	struct err err = { 0 };
+
+	(void)state;
+	start(w, 3, 0, RAID_POLICY_RESYNC);
+	add_fault(w, 0, (struct fault_rule){ .action = FAULT_DELAY,
+	    .delay_ms = 5, .kinds = 1u << IO_READ });
+	assert_int_equal(raid_scrub(w->raid, false, &err), 0);
+	wait_ms(w, 12);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.task, RAID_TASK_CHECK);
+	raid_task_cancel(w->raid);
+	wait_for_task(w);
+	assert_int_equal(raid_scrub(w->raid, false, &err), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_new_disk_is_rebuilt_under_load),
+		cmocka_unit_test(a_spare_takes_over_by_itself),
+		cmocka_unit_test(a_rebuild_goes_on_where_it_stopped),
+		cmocka_unit_test(a_rebuild_survives_a_power_cut),
+		cmocka_unit_test(
+		    the_new_disk_failing_leaves_the_array_as_it_was),
+		cmocka_unit_test(
+		    a_bad_sector_stops_a_rebuild_and_loses_nothing_else),
+		cmocka_unit_test(what_must_not_be_added_is_refused),
+		cmocka_unit_test(a_former_member_may_come_back),
+		cmocka_unit_test(scrub_names_and_repairs_what_is_wrong),
+		cmocka_unit_test(a_scrub_can_be_cancelled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
