@@ -131,13 +131,13 @@ a_rebuild_goes_on_where_it_stopped(void **state)
 	} while (info.task_done == 0);
 	assert_int_equal(info.task, RAID_TASK_REBUILD);
 	assert_int_equal(array_stop(w), 0);
-	blk_fault_clear(w->fault[3]);
 	assemble_without(w, &as, 1u << 1, false);
 	assert_non_null(as.raid);
 	raid_get_info(w->raid, &info);
 	done = w->raid->member[1].recovered;
 	assert_true(done > 0 && done < w->raid->map.member_size);
 	assert_int_equal(info.member[1].state, RAID_MEMBER_REBUILDING);
+	blk_fault_clear(w->fault[3]);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(batch(w, 100 * 1024), 0);
 	wait_for_task(w);
