@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/apply.h"
 #include "admin/pools.h"
 #include "admin/size.h"
 #include "core/log.h"
@@ -30,11 +31,11 @@ struct jobs {
 	struct op_queue idle;		/* waits for running == 0 */
 };
 
-enum req_step { REQ_LOCK, REQ_PREPARE, REQ_BEGIN, REQ_LATE_LOCK, REQ_FINISH, REQ_COMMIT,
-	REQ_APPLY, REQ_END };
+enum req_step { REQ_LOCK, REQ_PREPARE, REQ_BEGIN, REQ_LATE_LOCK, REQ_FINISH,
+	REQ_COMMIT, REQ_APPLY, REQ_UNDO, REQ_UNDONE, REQ_END };
 
 static const char *const req_steps[] = { "LOCK", "PREPARE", "BEGIN",
-	"LATE_LOCK", "FINISH", "COMMIT", "APPLY", "END" };
+	"LATE_LOCK", "FINISH", "COMMIT", "APPLY", "UNDO", "UNDONE", "END" };
 
 static void req_run(struct op *op);
 
@@ -103,6 +104,7 @@ req_free(struct req *req)
 	json_decref(req->result);
 	doc_free(req->next);
 	free(req->commit);
+	free(req->undo);
 	free(req->work);
 	free(req);
 }
@@ -210,7 +212,7 @@ req_apply(struct req *req)
 	struct dozo *d = req->dozo;
 	bool committed = false;
 
-	req->op.step = REQ_END;
+	req->op.step = REQ_UNDO;
 	if (req->commit != NULL) {
 		if (err_is(&req->commit->err)) {
 			req->err = req->commit->err;
@@ -220,13 +222,37 @@ req_apply(struct req *req)
 		}
 		doc_commit_fini(req->commit);
 	}
-	if (committed)
+	if (committed) {
 		dozo_pool_free(req->forget);
-	if (err_is(&req->err) || req->dry_run || !(committed || req->apply))
+		req->fresh = NULL;
+	}
+	if (req->dry_run || !(committed || (req->apply && !err_is(&req->err))))
 		return;
 	if (dozo_apply(d, &req->err) != 0)
 		log_err("verb=%s: saved, but not in effect: %s",
 		    req->verb->name, req->err.text);
+}
+
+/* What was opened for a document that could not be written is closed. */
+static void
+req_undo(struct req *req)
+{
+	req->op.step = REQ_END;
+	if (!err_is(&req->err) || req->dry_run)
+		return;
+	if (req->dozo->serving)
+		portals_apply(req->dozo);
+	if (req->fresh == NULL)
+		return;
+	req->undo = calloc(1, sizeof(*req->undo));
+	if (req->undo == NULL) {
+		log_err("pool=%s: served, but not in the configuration: out "
+		    "of memory", req->fresh->name);
+		return;
+	}
+	req->undo->pool = req->fresh;
+	pool_down_start(req->undo, &req->op);
+	req->op.step = REQ_UNDONE;
 }
 
 static void
@@ -287,6 +313,15 @@ req_run(struct op *op)
 		return;
 	case REQ_APPLY:
 		req_apply(req);
+		return;
+	case REQ_UNDO:
+		req_undo(req);
+		return;
+	case REQ_UNDONE:
+		dozo_pool_free(req->fresh);
+		err_hint(&req->err, "The pool is on its disks: `dozoctl pool "
+		    "import` takes it over.");
+		op->step = REQ_END;
 		return;
 	case REQ_END:
 		if (req->locked)

@@ -51,9 +51,11 @@ struct req {
 	struct doc *next;		/* the document after this change */
 	bool apply;			/* apply although the document stays */
 	struct dozo_pool *forget;	/* closed; freed once next is in force */
+	struct dozo_pool *fresh;	/* opened; closed if next cannot be */
 	void *work;			/* the verb's own, malloc'ed */
 	/* private */
 	struct doc_commit *commit;
+	struct pool_down *undo;
 	bool locked;
 	/* jobs */
 	TAILQ_ENTRY(req) link;

@@ -302,16 +302,20 @@ static struct doc_map *
 find_map(struct req *req, struct doc *doc)
 {
 	char pool[NAME_SIZE], volume[NAME_SIZE];
+	const struct dozo_volume *dv;
 
 	if (!dozo_split_path(arg_text(req, "volume"), pool, volume,
 	    &req->err))
 		return NULL;
+	dv = dozo_find_volume(req->dozo, arg_text(req, "volume"), NULL);
 	for (unsigned i = 0; i < doc->nmaps; i++) {
 		struct doc_map *m = &doc->maps[i];
+		bool same = dv != NULL ?
+		    strcmp(m->volume_uuid, dv->uuid) == 0 :
+		    strcmp(m->pool, pool) == 0 &&
+		    strcmp(m->volume, volume) == 0;
 
-		if (strcmp(m->pool, pool) == 0 &&
-		    strcmp(m->volume, volume) == 0 &&
-		    strcmp(m->host, arg_text(req, "host")) == 0 &&
+		if (same && strcmp(m->host, arg_text(req, "host")) == 0 &&
 		    strcmp(m->target, arg_text(req, "target")) == 0)
 			return m;
 	}

@@ -256,6 +256,7 @@ verb_pool_import_end(struct req *req)
 			    im->pool->name), true);
 		dozo_pool_free(im->pool);
 	} else {
+		req->fresh = im->pool;
 		import_document(req, im);
 	}
 	free(im->doc.text);

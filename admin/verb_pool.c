@@ -439,7 +439,11 @@ verb_pool_create_end(struct req *req)
 		req->err = make->err;
 		dozo_pool_free(make->pool);
 		make->pool = NULL;
-	} else if ((doc = req_next_doc(req)) != NULL &&
+		disks_fini(&create->disks);
+		return;
+	}
+	req->fresh = make->pool;
+	if ((doc = req_next_doc(req)) != NULL &&
 	    (entry = doc_add_pool(doc, &req->err)) != NULL) {
 		dozo_pool_describe(make->pool, entry);
 		add_serials(entry, &create->disks);

@@ -155,6 +155,35 @@ def test_leftovers_of_a_kill_do_no_harm():
         assert len(b.get("target", "list")) == 2
 
 
+def test_a_change_that_cannot_be_written_is_not_made():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        s = Session(b)
+        before = view(b), b.get("portal", "list"), b.get("pool", "list")
+        shutil.rmtree(b.path("state/history"))
+        open(b.path("state/history"), "w").close()
+        for words in (["target", "create", "u"],
+                      ["host", "create", "h", "--network", "192.0.2.1"],
+                      ["portal", "add", f"127.0.0.2:{b.port}"],
+                      ["unmap", "tank/v", "--host", "any", "--target", "t"],
+                      ["target", "delete", "t", "--force"],
+                      ["pool", "create", "two", "--wait", "--disk",
+                       *b.disks(3, prefix="x")]):
+            b.fails(5, "ot a directory", *words)
+            after = view(b), b.get("portal", "list"), b.get("pool", "list")
+            # Counters of the members move on.
+            assert after[:2] == before[:2], words
+            assert len(after[2]) == 1
+        assert s.alive()
+        os.unlink(b.path("state/history"))
+        os.mkdir(b.path("state/history"))
+        b.ok("target", "create", "u")
+        b.ok("pool", "import", "--disk", *b.disks(3, prefix="x"))
+        b.ok("pool", "export", "two")
+        assert s.alive()
+
+
 def test_a_rename_that_missed_the_document_is_made_up_for():
     with Box() as b:
         b.pool()
