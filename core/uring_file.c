@@ -430,11 +430,26 @@ start_fallocate(struct io *io)
 }
 
 static void
+start_sync(struct io *io)
+{
+	struct file *file = io_file(io);
+	struct io_uring_sqe *sqe = loop_sqe(file->loop);
+
+	io_uring_prep_fsync(sqe, file->fd, IORING_FSYNC_DATASYNC);
+	loop_sqe_tag(sqe, io, TAG_FILE);
+}
+
+/* The last part of a fallocate with FUA is a sync: */
+#define DONE_BUT_SYNC UINT64_MAX
+
+static void
 fallocate_done(struct io *io, int res)
 {
 	struct file *file = io_file(io);
 
-	if (writes_zeroes(file, io)) {
+	if (io->done == DONE_BUT_SYNC) {
+		finish(io, res);
+	} else if (writes_zeroes(file, io)) {
 		if (res > 0)
 			io->done += (uint64_t)res;
 		if (res <= 0 && res != -EAGAIN && res != -EINTR)
@@ -446,6 +461,9 @@ fallocate_done(struct io *io, int res)
 	} else if (res == -EOPNOTSUPP && io->kind == IO_ZERO) {
 		file->no_zero = true;
 		start_zero_piece(io);
+	} else if (res == 0 && (io->flags & IO_FUA)) {
+		io->done = DONE_BUT_SYNC;
+		start_sync(io);
 	} else {
 		finish(io, res);
 	}
@@ -454,16 +472,10 @@ fallocate_done(struct io *io, int res)
 static void
 start_flush(struct io *io)
 {
-	struct file *file = io_file(io);
-	struct io_uring_sqe *sqe;
-
-	if (file->inline_io) {		/* memory: nothing to flush */
+	if (io_file(io)->inline_io)	/* memory: nothing to flush */
 		finish(io, 0);
-		return;
-	}
-	sqe = loop_sqe(file->loop);
-	io_uring_prep_fsync(sqe, file->fd, IORING_FSYNC_DATASYNC);
-	loop_sqe_tag(sqe, io, TAG_FILE);
+	else
+		start_sync(io);
 }
 
 void

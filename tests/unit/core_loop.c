@@ -100,7 +100,8 @@ file_round_trip(const char *where)
 	assert_int_equal(do_io(loop, file, IO_FLUSH, 0, NULL, 0, 0), 0);
 	assert_int_equal(do_io(loop, file, IO_READ, 8192, b, 16384, 0), 0);
 	assert_memory_equal(a, b, 16384);
-	assert_int_equal(do_io(loop, file, IO_ZERO, 8192, NULL, 4096, 0), 0);
+	assert_int_equal(do_io(loop, file, IO_ZERO, 8192, NULL, 4096, IO_FUA),
+	    0);
 	assert_int_equal(do_io(loop, file, IO_DISCARD, 12288, NULL, 4096, 0),
 	    0);
 	assert_int_equal(do_io(loop, file, IO_READ, 8192, b, 16384, 0), 0);
