@@ -207,6 +207,7 @@ raid_run(struct raid *raid)
 {
 	set_geometry(raid);
 	raid_check(raid);
+	raid->gen_start = raid->gen;
 	if (raid->dirty_on_disk)
 		raid_arm_clean(raid);
 	sweep_kick(raid);
@@ -383,8 +384,13 @@ raid_stop_run(struct op *op)
 		raid_clean_start(raid, op);
 		op->step = ST_RECORD;
 		return;
-	case ST_RECORD:		/* a failure that the clean step met */
-		raid_record(raid, op);
+	case ST_RECORD:
+		/*
+		 * A failure that the clean step met.  Who was missing from the
+		 * start needs no record if nothing was written without it.
+		 */
+		if (raid->gen > raid->gen_start || raid->nwriters > 0)
+			raid_record(raid, op);
 		op->step = ST_CLOSE;
 		return;
 	case ST_CLOSE:

@@ -284,6 +284,7 @@ struct raid {
 	uint64_t events;
 	uint64_t gen, gen_durable;	/* changes made; changes on disk */
 	bool want_dirty, dirty_on_disk;
+	uint64_t gen_start;		/* gen when it began to run */
 	uint64_t gen_failed;		/* gen of the last member failure */
 	uint64_t synced;		/* member bytes with right parity */
 	uint64_t checkpoint;		/* of them durable: resync_offset */

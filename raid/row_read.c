@@ -177,7 +177,9 @@ row_read_run(struct op *op)
 		return;
 	case RR_FIXED:
 		op->step = read_fixed(row);
-		if (raid->gen_durable < raid->gen_failed)
+		/* Who was missing from the start matters to writes only. */
+		if (raid->gen_durable < raid->gen_failed &&
+		    raid->gen_failed > raid->gen_start)
 			raid_record(raid, op);
 		return;
 	case RR_END:
