@@ -13,6 +13,7 @@
 #include "tests/sim/initiator.h"
 
 #include <assert.h>
+#include <isa-l.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@
 #include "core/wire.h"
 
 #define BHS 48u
+#define DIGEST 4u
 #define TASKS 16u
 #define DATA_MAX ((size_t)256 * 1024)
 #define TEXT_MAX 1024u
@@ -66,7 +68,7 @@ struct initiator {
 	bool stopped, errors_ok, unsteady, waiting;
 	uint32_t cmd_sn, max_cmd_sn, exp_stat_sn, next_itt;
 	/* negotiated */
-	bool initial_r2t, immediate;
+	bool initial_r2t, immediate, header_digest, data_digest;
 	uint32_t first_burst, max_segment;
 	struct initiator_lun lun[INITIATOR_LUNS];
 	unsigned nluns, depth;
@@ -105,18 +107,41 @@ pdu_begin(uint8_t bhs[BHS], unsigned opcode, unsigned flags, uint64_t lun,
 	return out;
 }
 
+static const uint8_t pad[4];
+
+/* CRC32C as it stands on the wire (RFC 7143 13.1), over data and padding. */
+static void
+digest(const uint8_t *data, size_t len, uint8_t sum[DIGEST])
+{
+	struct wire_out out = wire_out(sum, DIGEST);
+	unsigned char *p = (unsigned char *)(uintptr_t)data;
+	unsigned char *zero = (unsigned char *)(uintptr_t)pad;
+	uint32_t crc = crc32_iscsi(p, (int)len, 0xffffffff);
+
+	if (len % 4 != 0)
+		crc = crc32_iscsi(zero, 4 - (int)(len % 4), crc);
+	put_le32(&out, ~crc);
+}
+
 static void
 pdu_send(struct initiator *ini, uint8_t bhs[BHS], const void *data, size_t len)
 {
-	static const uint8_t pad[4];
 	struct wire_out out = wire_out(bhs + 5, 3);
+	bool full = ini->state == FULL;
+	uint8_t sum[DIGEST];
 
 	put_be24(&out, (uint32_t)len);
 	sim_conn_send(ini->conn, bhs, BHS);
-	if (len > 0)
-		sim_conn_send(ini->conn, data, len);
-	if (len % 4 != 0)
-		sim_conn_send(ini->conn, pad, 4 - len % 4);
+	digest(bhs, BHS, sum);
+	if (full && ini->header_digest)
+		sim_conn_send(ini->conn, sum, DIGEST);
+	if (len == 0)
+		return;
+	sim_conn_send(ini->conn, data, len);
+	sim_conn_send(ini->conn, pad, (4 - len % 4) % 4);
+	digest(data, len, sum);
+	if (full && ini->data_digest)
+		sim_conn_send(ini->conn, sum, DIGEST);
 }
 
 static void
@@ -183,8 +208,10 @@ send_operational(struct initiator *ini)
 	size_t n = 0;
 	uint64_t burst = 512 * rng_range(rng, 1, 128);
 
-	n = add_key(text, n, "HeaderDigest", "None");
-	n = add_key(text, n, "DataDigest", "None");
+	n = add_key(text, n, "HeaderDigest", rng_one_in(rng, 2) ? "None" :
+	    "CRC32C,None");
+	n = add_key(text, n, "DataDigest", rng_one_in(rng, 2) ? "None" :
+	    "CRC32C,None");
 	n = add_key(text, n, "InitialR2T", rng_one_in(rng, 2) ? "Yes" : "No");
 	n = add_key(text, n, "ImmediateData", rng_one_in(rng, 2) ? "Yes" :
 	    "No");
@@ -219,6 +246,10 @@ take_keys(struct initiator *ini, const char *text, size_t len)
 			ini->initial_r2t = strcmp(value, "Yes") == 0;
 		else if (strcmp(key, "ImmediateData") == 0)
 			ini->immediate = strcmp(value, "Yes") == 0;
+		else if (strcmp(key, "HeaderDigest") == 0)
+			ini->header_digest = strcmp(value, "CRC32C") == 0;
+		else if (strcmp(key, "DataDigest") == 0)
+			ini->data_digest = strcmp(value, "CRC32C") == 0;
 	}
 }
 
@@ -264,10 +295,12 @@ login_response(struct initiator *ini, const uint8_t bhs[BHS],
 	}
 	sim_check(ini->sim, ini->state == OPERATIONAL, "%s: login response "
 	    "in state %d", ini->name, (int)ini->state);
-	sim_trace(ini->sim, "%s: logged in, segment %u, burst %u%s%s",
+	sim_trace(ini->sim, "%s: logged in, segment %u, burst %u%s%s%s%s",
 	    ini->from, ini->max_segment, ini->first_burst,
 	    ini->initial_r2t ? ", R2T" : "",
-	    ini->immediate ? ", immediate" : "");
+	    ini->immediate ? ", immediate" : "",
+	    ini->header_digest ? ", header digest" : "",
+	    ini->data_digest ? ", data digest" : "");
 	ini->state = FULL;
 	bury_orphans(ini);
 	send_commands(ini);
@@ -743,7 +776,23 @@ on_connected(void *arg)
 	ini->max_segment = 8192;	/* RFC 7143 13.12: defaults */
 	ini->first_burst = 65536;
 	ini->initial_r2t = ini->immediate = true;
+	ini->header_digest = ini->data_digest = false;
 	send_security(ini);
+}
+
+/* Of the PDU at the start of the input. */
+static void
+check_digests(struct initiator *ini, size_t dlen, size_t head, size_t total)
+{
+	uint8_t sum[DIGEST];
+
+	digest(ini->in, BHS, sum);
+	sim_check(ini->sim, head == BHS || memcmp(sum, ini->in + BHS,
+	    DIGEST) == 0, "%s: wrong header digest", ini->name);
+	digest(ini->in + head, dlen, sum);
+	sim_check(ini->sim, total == head + (dlen + 3) / 4 * 4 ||
+	    memcmp(sum, ini->in + total - DIGEST, DIGEST) == 0,
+	    "%s: wrong data digest", ini->name);
 }
 
 static void
@@ -762,12 +811,17 @@ on_data(void *arg, const uint8_t *data, size_t len)
 	ini->in_len += len;
 	while (ini->conn == conn && ini->in_len >= BHS) {
 		struct wire_in in = wire_in(ini->in + 5, 3);
-		size_t dlen = get_be24(&in), total = BHS + (dlen + 3) / 4 * 4;
+		bool full = ini->state == FULL;
+		size_t head = BHS + (full && ini->header_digest) * DIGEST;
+		size_t dlen = get_be24(&in);
+		size_t total = head + (dlen + 3) / 4 * 4 +
+		    (full && ini->data_digest && dlen > 0) * DIGEST;
 
 		sim_check(ini->sim, ini->in[4] == 0, "%s: an AHS", ini->name);
 		if (ini->in_len < total)
 			return;
-		pdu_received(ini, ini->in, ini->in + BHS, dlen);
+		check_digests(ini, dlen, head, total);
+		pdu_received(ini, ini->in, ini->in + head, dlen);
 		if (ini->conn != conn)
 			return;		/* hung up meanwhile */
 		ini->in_len -= total;

@@ -211,6 +211,15 @@ check_result(struct load_worker *w)
 		    ok && io->kind != IO_DISCARD, (io->flags & IO_FUA) != 0);
 }
 
+/* Long enough for timers of hundreds of milliseconds, too. */
+static void
+pause_now(struct load_worker *w, struct op *op)
+{
+	if (w->load->pauses && rng_one_in(w->load->rng, 8))
+		op_sleep(w->load->blk->loop, &w->timer,
+		    rng_range(w->load->rng, 1, 400), op);
+}
+
 enum worker_step { LW_START, LW_CHECK };
 static const char *const worker_steps[] = { "START", "CHECK" };
 
@@ -232,6 +241,7 @@ worker_run(struct op *op)
 		return;
 	case LW_CHECK:
 		check_result(w);
+		pause_now(w, op);
 		op->step = LW_START;
 		return;
 	}
@@ -286,6 +296,9 @@ load_start(struct load *load, struct blk *blk, struct model *model,
 	    1, rng_one_in(load->rng, 2) ? LOAD_WORKERS : 4);
 	load->budget = budget;
 	load->errors = 0;
+	load->pauses = rng_one_in(load->rng, 3);
+	for (unsigned i = 0; i < LOAD_WORKERS; i++)
+		load->worker[i].timer = (struct timer){ .slot = 0 };
 	load->stripe = blk->geo.optimal_io != 0 ? blk->geo.optimal_io : 65536;
 	load->hot = load->stripe * rng_range(load->rng, 1, 4);
 	op_start(&load->op, &load_type, loop_sched(blk->loop), NULL);

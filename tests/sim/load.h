@@ -18,6 +18,7 @@ struct load_worker {
 	struct op op;
 	struct load *load;
 	struct io io;
+	struct timer timer;
 	struct iovec iov[8];
 	uint64_t off, len;	/* io's own may be changed below */
 	uint8_t *buf;
@@ -36,6 +37,7 @@ struct load {
 	uint64_t errors;	/* requests that failed */
 	/* Errors are expected: too much is broken. */
 	bool errors_ok;
+	bool pauses;		/* workers sleep now and then */
 	uint64_t stripe;	/* bytes: sizes and places to prefer */
 	uint64_t hot;		/* bytes: where half of the load goes */
 	struct load_worker worker[LOAD_WORKERS];

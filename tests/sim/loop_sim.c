@@ -9,9 +9,12 @@
  *  ------------------  ----------------------------------  ------------------
  *  process             kill -9 at any event                A B C D
  *  machine             power cut at any event, array       A B; C D after the
- *                      complete                            resync (policy
- *                                                          resync)
- *  machine             power cut, array degraded           refused, or A B
+ *                      complete                            resync or replay
+ *  machine             power cut or kill, a member lost    policy resync:
+ *                      before or with it                   refused, or A B;
+ *                                                          policy ppl: A C,
+ *                                                          what was in flight
+ *                                                          may be anything
  *  any one member      gone, with or without its cache;    A B C, array serves
  *                      write or flush errors               on, G
  *  the same member     back again, stale                   never used
@@ -23,8 +26,8 @@
  *                      of a stripe, array complete
  *  any member          latent sector error, degraded       error or right data
  *  any member          stall up to 20 s                    A, no error seen
- *  superblock          bit rot or torn write, one member   starts without it
- *  pool metadata       bit rot in one of two copies        starts, A
+ *  superblock          bit rot, one member                 starts without it
+ *  pool label          bit rot in one of two copies        starts, A
  *  pool                full                                ENOSPC, the rest
  *                                                          goes on
  *  network             resets, pieces of any size, any     A B, nothing hangs

@@ -401,6 +401,17 @@ check_data(struct world *w)
 
 /* --- one life --- */
 
+/* The label at the start or the one at the end loses a bit. */
+static void
+rot_label(struct world *w)
+{
+	struct sim_disk *disk = rig_disk(w->rig, 0);
+	uint64_t off = rng_one_in(w->rng, 2) ? 0 : sim_disk_size(disk) - 4096;
+
+	if (rig_members(w->rig) == 1 && rng_one_in(w->rng, 4))
+		sim_disk_rot(disk, 8 * off + rng_below(w->rng, 8 * 64));
+}
+
 static void
 format(struct world *w, struct loop *loop)
 {
@@ -488,10 +499,7 @@ live(struct world *w)
 static void
 crash(struct world *w, bool power)
 {
-	if (power)
-		sim_power_cut(w->sim);
-	else
-		sim_kill(w->sim);
+	rig_crash(w->rig, power);
 	for (unsigned i = 0; i < VOLUMES; i++)
 		if (w->volume[i].exists)
 			model_crash(w->volume[i].model, power);
@@ -507,7 +515,10 @@ play_pool(struct sim *sim, struct rng *rng)
 		sim_fail(sim, "no memory");
 	w->sim = sim;
 	w->rng = rng;
-	w->rig = rig_new_disk(sim, rng, rng_range(rng, 6, 10) * MIB);
+	if (rng_one_in(rng, 3))
+		w->rig = rig_new_array(sim, rng, rng_range(rng, 6, 10) * MIB);
+	else
+		w->rig = rig_new_disk(sim, rng, rng_range(rng, 6, 10) * MIB);
 	for (unsigned i = 0; i < LOADS; i++)
 		w->load[i] = load_new(sim, rng);
 	format(w, sim_boot(sim));
@@ -523,6 +534,7 @@ play_pool(struct sim *sim, struct rng *rng)
 		}
 		if (sim_is_up(sim) || rng_one_in(rng, 3))
 			crash(w, rng_one_in(rng, 2) || !sim_is_up(sim));
+		rot_label(w);
 	}
 }
 

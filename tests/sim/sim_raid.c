@@ -20,6 +20,7 @@ enum plan {
 	PLAN_LATENT,		/* sector errors on one member */
 	PLAN_LOSE_ONE,		/* it goes away, or its writes fail */
 	PLAN_LOSE_TWO,
+	PLAN_ROT,		/* of one member's superblock, while stopped */
 	PLANS
 };
 
@@ -98,6 +99,7 @@ do_fault(struct world *w)
 {
 	switch (w->plan) {
 	case PLAN_NOTHING:
+	case PLAN_ROT:
 		break;
 	case PLAN_STALLS:
 		sim_disk_stall(rig_disk(w->rig, (unsigned)rng_below(w->rng,
@@ -190,6 +192,20 @@ return_disks(struct world *w)
 			sim_disk_return(rig_disk(w->rig, i));
 }
 
+/* A bit of the first 256 bytes of the superblock: its checksum covers them. */
+static void
+rot_superblock(struct world *w)
+{
+	if (w->plan != PLAN_ROT || rig_suspects(w->rig) > 0 ||
+	    rng_one_in(w->rng, 2))
+		return;
+	rig_suspect(w->rig, w->victim, false);
+	sim_disk_rot(rig_disk(w->rig, w->victim),
+	    8 * 4096 + rng_below(w->rng, 8 * 256));
+	if (w->doubt && rig_has_log(w->rig))
+		model_doubt(w->model);
+}
+
 /* False: refused, which may be. */
 static bool
 one_life(struct world *w, bool last)
@@ -227,6 +243,7 @@ one_life(struct world *w, bool last)
 	if (!sim_is_up(w->sim) && rng_one_in(w->rng, 4))
 		crash(w, true);
 	return_disks(w);
+	rot_superblock(w);
 	return true;
 }
 
