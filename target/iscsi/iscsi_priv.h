@@ -243,6 +243,7 @@ struct session {
 	char chap_user[SCSI_NAME_MAX + 1];	/* empty: not proved */
 	const char *auth;
 	bool mutual;
+	bool abort_complete;	/* quirk of ESXi, see tmf.c */
 	uint64_t since_s;
 	/* RFC 7143 4.2.2.1 */
 	uint32_t exp_cmd_sn, max_cmd_sn;

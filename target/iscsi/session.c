@@ -67,6 +67,8 @@ session_new(struct conn *conn, const char *initiator, const uint8_t isid[6],
 	session->since_s = loop_wall_time(conn->server->loop);
 	session->auth = "none";
 	strncpy(session->initiator, initiator, SCSI_NAME_MAX);
+	session->abort_complete = access_iqn_match(
+	    "iqn.1998-01.com.vmware:*", initiator);
 	memcpy(session->isid, isid, sizeof(session->isid));
 	if (tgt != NULL)
 		tgt->sessions++;

@@ -110,16 +110,17 @@ scsi_part(struct tmf *tmf, enum scsi_tmf function)
 /* --- single tasks --- */
 
 /*
- * RFC 7143 11.6.1: a task we do not know, but whose CmdSN we have seen, is
- * finished; ESXi takes "no such task" for a target gone mad.
+ * RFC 7143 11.6.1: a task that is finished does not exist.  Its status is on
+ * the wire before our answer, so initiators cope; ESXi alone takes it for a
+ * target gone mad and resets, so it is told that the abort is complete.
  */
 static uint8_t
-unknown_task(const struct tmf *tmf)
+finished_task(const struct tmf *tmf)
 {
 	const struct session *session = tmf->session;
 	uint32_t sn = tmf->pdu.ref_cmd_sn;
 
-	if (sn_before(sn, session->exp_cmd_sn) &&
+	if (session->abort_complete && sn_before(sn, session->exp_cmd_sn) &&
 	    !sn_before(sn, session->exp_cmd_sn - 4 * session->depth))
 		return TMF_COMPLETE;
 	return TMF_NO_TASK;
@@ -131,13 +132,12 @@ abort_task(struct tmf *tmf)
 {
 	struct task *task = task_find(tmf->session, tmf->pdu.ref_tag);
 
-	if (task == NULL) {
-		tmf->response = unknown_task(tmf);
+	/* With its status on the queue, it goes out before us. */
+	if (task == NULL || task->tx.queued) {
+		tmf->response = finished_task(tmf);
 		return NULL;
 	}
 	tmf->response = TMF_COMPLETE;
-	if (task->tx.queued)
-		return NULL;	/* finished: its status goes out before us */
 	task_abort(task);
 	return &task->enders;
 }
@@ -149,7 +149,7 @@ query_task(const struct tmf *tmf)
 
 	if (task != NULL && !task->no_reply)
 		return TMF_SUCCEEDED;
-	return unknown_task(tmf);
+	return finished_task(tmf);
 }
 
 /* --- the op --- */
