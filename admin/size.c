@@ -74,7 +74,7 @@ size_parse(const char *text, uint64_t *bytes, struct err *err)
 	if (!digits || power < 0 || (scale > 1 && power == 0))
 		return size_bad(text, err);
 	unit = (uint64_t)1 << (10 * (unsigned)power);
-	if (whole >= INT64_MAX / unit)
+	if (whole > INT64_MAX / unit)
 		return size_bad(text, err);
 	/* unit / scale first would lose bytes; frac < 10^6 and unit <= 2^50 */
 	*bytes = whole * unit + (uint64_t)((__uint128_t)frac * unit / scale);
