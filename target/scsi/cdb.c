@@ -10,6 +10,7 @@ field(const uint8_t *cdb, struct scsi_field f)
 {
 	uint64_t v = 0;
 
+	assert(f.size <= sizeof(v) && f.at + f.size <= CDB_USAGE_MAX);
 	for (unsigned i = 0; i < f.size; i++)
 		v = v << 8 | cdb[f.at + i];
 	return v;
@@ -34,7 +35,9 @@ scsi_cdb_decode(const struct scsi_opcode *row, const uint8_t *cdb, size_t len,
 	out->lba = field(cdb, row->lba);
 	out->len = (uint32_t)field(cdb, row->len);
 	out->flags = cdb[1];
+	assert(!(row->flags & OPC_RANGE) || row->lba.size != 0);
 	if (row->flags & OPC_RW6) {
+		assert(row->cdb_len == 6 && row->lba.size == 3);
 		out->lba &= 0x1fffff;
 		if (out->len == 0)
 			out->len = 256;

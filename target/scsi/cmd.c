@@ -19,6 +19,8 @@ reservation_conflict(const struct scsi_cmd *cmd)
 	const struct scsi_lu *lu = cmd->lu;
 	enum reserve_class class = cmd->opcode->reserve;
 
+	assert(lu->reserved && !cmd->nl->gone);
+	assert(lu->spc2_holder == NULL || lu->pr.nregs == 0);
 	if (lu->spc2_holder != NULL) {
 		if (class == RESV_PR)	/* SPC-2 5.5.1: from anybody */
 			return true;
@@ -54,6 +56,7 @@ check_medium(const struct scsi_cmd *cmd)
 	const struct scsi_lu *lu = cmd->lu;
 	const struct scsi_opcode *row = cmd->opcode;
 
+	assert(lu != NULL && cmd->nl->lu == lu);
 	if ((row->flags & OPC_MEDIUM) && lu->ejected)
 		return SENSE_NO_MEDIUM;
 	if (row->flags & OPC_WRITE) {
@@ -71,33 +74,46 @@ check_medium(const struct scsi_cmd *cmd)
 	return SENSE_NONE;
 }
 
-static struct sense
-check(struct scsi_cmd *cmd)
+/*
+ * All checks in their order.  `sense` is filled if one says no; a reservation
+ * conflict is a status.  Through a pointer: this runs for each command and
+ * the struct is too large to be copied about.
+ */
+static bool
+check(struct scsi_cmd *cmd, struct sense *sense)
 {
 	const struct scsi_opcode *row = cmd->opcode;
-	struct sense sense;
+	const struct scsi_lu *lu = cmd->lu;
 	bool has_sa;
 
-	if (cmd->lu == NULL && (row == NULL || !(row->flags & OPC_NO_LU)))
-		return SENSE_NO_LUN;
-	if (cmd->lu != NULL && cmd->nl->ua != 0 &&
-	    (row == NULL || !(row->flags & OPC_UA_OK)))
-		return ua_take(cmd->nl);
-	if (row == NULL || (cmd->lu != NULL &&
-	    !scsi_opcode_supported(row, cmd->lu)))
-		return scsi_opcode_known(cmd->cdb[0], &has_sa) && has_sa ?
-		    SENSE_INVALID_FIELD : SENSE_INVALID_OPCODE;
-	if (cmd->attr == SCSI_ATTR_ACA)		/* NORMACA is 0 */
-		return SENSE(0x0b, 0x49, 0x00);
-	if (cmd->lu != NULL && cmd->lu->reserved &&
-	    reservation_conflict(cmd)) {
-		cmd->status = SCSI_RESERVATION_CONFLICT;
-		return SENSE_NONE;
+	assert((lu == NULL) == (cmd->nl == NULL));
+	if (lu == NULL ? row == NULL || !(row->flags & OPC_NO_LU) :
+	    cmd->nl->gone) {		/* gone: while it was dormant */
+		*sense = SENSE_NO_LUN;
+		return false;
 	}
-	sense = scsi_cdb_decode(row, cmd->cdb, cmd->cdb_len, &cmd->c);
-	if (sense_ok(sense) && cmd->lu != NULL)
-		sense = check_medium(cmd);
-	return sense;
+	if (lu != NULL && cmd->nl->ua != 0 &&
+	    (row == NULL || !(row->flags & OPC_UA_OK))) {
+		*sense = ua_take(cmd->nl);
+		return false;
+	}
+	if (row == NULL || (lu != NULL && !scsi_opcode_supported(row, lu))) {
+		*sense = scsi_opcode_known(cmd->cdb[0], &has_sa) && has_sa ?
+		    SENSE_INVALID_FIELD : SENSE_INVALID_OPCODE;
+		return false;
+	}
+	if (cmd->attr == SCSI_ATTR_ACA) {	/* NORMACA is 0 */
+		*sense = SENSE(0x0b, 0x49, 0x00);
+		return false;
+	}
+	if (lu != NULL && lu->reserved && reservation_conflict(cmd)) {
+		cmd->status = SCSI_RESERVATION_CONFLICT;
+		return false;
+	}
+	*sense = scsi_cdb_decode(row, cmd->cdb, cmd->cdb_len, &cmd->c);
+	if (sense_ok(*sense) && lu != NULL)
+		*sense = check_medium(cmd);
+	return sense_ok(*sense);
 }
 
 bool
@@ -109,11 +125,10 @@ cmd_admit(struct scsi_cmd *cmd)
 	if (cmd->lu != NULL && !task_enabled(cmd))
 		return false;
 	if (!cmd->aborted) {
-		sense = check(cmd);
-		if (!sense_ok(sense))
-			cmd_fail(cmd, sense);
-		else if (cmd->status == SCSI_GOOD)
+		if (check(cmd, &sense))
 			return true;
+		if (cmd->status == SCSI_GOOD)
+			cmd_fail(cmd, sense);
 	}
 	cmd_end(cmd);
 	return false;
@@ -133,6 +148,7 @@ cmd_fail(struct scsi_cmd *cmd, struct sense sense)
 	cmd->sense_len = (uint16_t)sense_encode(sense, cmd_d_sense(cmd),
 	    cmd->sense);
 	cmd->in_valid = cmd->in_wanted = 0;
+	assert(cmd->sense_len > 0 && cmd->sense_len <= SCSI_SENSE_MAX);
 }
 
 static void
@@ -160,7 +176,8 @@ count(struct scsi_cmd *cmd)
 void
 cmd_end(struct scsi_cmd *cmd)
 {
-	assert(!cmd->collecting);
+	assert(!cmd->collecting && !cmd->dormant && !cmd->op.ended);
+	assert((cmd->status == SCSI_CHECK_CONDITION) == (cmd->sense_len > 0));
 	buf_release(&cmd->out);
 	if (cmd->aborted) {
 		cmd->status = SCSI_TASK_ABORTED;
@@ -168,11 +185,13 @@ cmd_end(struct scsi_cmd *cmd)
 		cmd->in_valid = cmd->in_wanted = 0;
 	}
 	assert(cmd->in_valid <= cmd->in.len);
+	assert(cmd->in_valid <= cmd->in_wanted);
 	if (cmd->lu != NULL) {
 		lba_unlock(&cmd->lu->locks, &cmd->lock);
 		count(cmd);
 		task_leave(cmd);
 	} else {
+		assert(cmd->nexus->commands > 0 && !cmd->lock.queued);
 		cmd->nexus->commands--;
 	}
 	op_end(&cmd->op);
@@ -227,6 +246,7 @@ scsi_cmd_abort(struct scsi_cmd *cmd)
 {
 	if (cmd->aborted || cmd->op.ended)
 		return;
+	assert(cmd->opcode == NULL || cmd->op.type == cmd->opcode->type);
 	cmd->aborted = true;
 	if (cmd->dormant)
 		task_wake(cmd);
@@ -281,6 +301,8 @@ cmd_io(struct scsi_cmd *cmd, enum io_kind kind, uint64_t lba, uint64_t blocks,
 	struct scsi_lu *lu = cmd->lu;
 
 	assert(!cmd->aborted && range_ok(lba, blocks, lu->nblocks));
+	assert(cmd->status == SCSI_GOOD);
+	assert(buf == NULL || buf->len == blocks << lu->shift);
 	io_init(&cmd->io, kind, lba << lu->shift, blocks << lu->shift,
 	    buf != NULL ? buf->iov : NULL, buf != NULL ? buf->niov : 0, flags);
 	blk_submit(lu->blk, &cmd->io, &cmd->op);
@@ -295,7 +317,8 @@ cmd_io_part(struct scsi_cmd *cmd, uint64_t lba, uint64_t blocks, uint64_t off,
 	unsigned n;
 
 	assert(cmd->in.niov == 0 && !cmd->aborted);
-	assert(range_ok(lba, blocks, lu->nblocks));
+	assert(range_ok(lba, blocks, lu->nblocks) && blocks > 0);
+	assert(off + (blocks << lu->shift) <= cmd->out.len);
 	n = iov_slice(cmd->in.iov, BUF_IOV_MAX, cmd->out.iov, cmd->out.niov,
 	    off, blocks << lu->shift);
 	io_init(&cmd->io, IO_WRITE, lba << lu->shift, blocks << lu->shift,
@@ -308,6 +331,7 @@ cmd_flush(struct scsi_cmd *cmd)
 {
 	if (cmd->aborted)
 		return;
+	assert(cmd->status == SCSI_GOOD && cmd->lu != NULL);
 	cmd->io.result = 0;
 	if (lu_durable(cmd->lu))
 		cmd_io(cmd, IO_FLUSH, 0, 0, NULL, 0);
@@ -318,6 +342,7 @@ cmd_io_ok(struct scsi_cmd *cmd)
 {
 	if (cmd->aborted)
 		return false;
+	assert(cmd->io.result <= 0);
 	if (cmd->io.result < 0) {
 		cmd_fail(cmd, sense_from_errno(cmd->io.result, cmd->io.kind,
 		    cmd->c.lba));
@@ -346,6 +371,7 @@ cmd_out(struct scsi_cmd *cmd)
 {
 	if (cmd->out.niov == 0)
 		return wire_in("", 0);
+	assert(cmd->out.niov == 1 && cmd->c.len <= cmd->out.iov[0].iov_len);
 	return wire_in(cmd->out.iov[0].iov_base, cmd->c.len);
 }
 
@@ -359,6 +385,7 @@ simple_reserve(struct scsi_cmd *cmd)
 	unsigned flags = cmd->opcode->flags;
 	struct buf_pool *bufs = cmd->nexus->bufs;
 
+	assert(((flags & OPC_IN) != 0) != ((flags & OPC_OUT) != 0));
 	if (flags & OPC_OUT)
 		buf_reserve(&cmd->out, bufs, PARAM_LEN_MAX, &cmd->op);
 	else
@@ -401,6 +428,7 @@ scsi_simple_run(struct op *op)
 		op->step = SIMPLE_EXEC;
 		return;
 	case SIMPLE_EXEC:
+		assert(cmd->opcode->exec != NULL);
 		if (!cmd->collecting || cmd_collected(cmd))
 			if (!cmd->aborted && cmd->status == SCSI_GOOD)
 				cmd->opcode->exec(cmd);

@@ -24,6 +24,7 @@ static bool
 orwrite_lengths_ok(struct scsi_cmd *cmd)
 {
 	cmd->c.len = cmd_write_blocks(cmd);
+	assert(cmd->c.len <= cmd->lu->limits.xfer_max);
 	return cmd->c.len != 0;
 }
 
@@ -69,12 +70,14 @@ compare_run(struct scsi_cmd *cmd, bool caw)
 	case COMPARE_READ:
 		if (cmd->aborted)
 			break;
+		assert(cmd->lock.granted && cmd->lock.exclusive);
 		cmd_read_back(cmd, caw ? EXTENT_COMPARE : EXTENT_MERGE);
 		op->step = COMPARE_STORE;
 		return;
 	case COMPARE_STORE:
 		if (cmd->aborted || cmd->status != SCSI_GOOD)
 			break;
+		assert(cmd->lock.granted && cmd->u.extent.left == 0);
 		cmd_io_part(cmd, cmd->c.lba, cmd->c.len, caw ? half : 0,
 		    cmd_fua(cmd));
 		op->step = COMPARE_REPLY;

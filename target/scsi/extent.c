@@ -20,6 +20,7 @@ first_difference(const struct iovec *view, unsigned n, const uint8_t *medium)
 {
 	size_t done = 0;
 
+	assert(n > 0 && n <= BUF_IOV_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		const uint8_t *data = view[i].iov_base;
 
@@ -41,6 +42,7 @@ miscompare(struct scsi_cmd *cmd, uint64_t off)
 {
 	struct sense sense = SENSE_MISCOMPARE;
 
+	assert(cmd->status == SCSI_GOOD);
 	sense.info_valid = true;
 	sense.info = off;
 	cmd_fail(cmd, sense);
@@ -66,6 +68,7 @@ compare_one(struct scsi_extent *ex, const uint8_t *medium, size_t len)
 	struct scsi_cmd *cmd = ex->cmd;
 	size_t block = cmd->lu->block;
 
+	assert(len % block == 0);
 	for (size_t off = 0; off < len; off += block) {
 		size_t same = first_difference(cmd->out.iov, 1, medium + off);
 
@@ -99,6 +102,8 @@ apply(struct scsi_extent *ex)
 	struct scsi_lu *lu = ex->cmd->lu;
 	size_t len = ex->step << lu->shift;
 
+	assert(ex->step > 0 && ex->step <= ex->left && len <= WORK_LEN);
+	assert(lu->work_busy);
 	switch ((enum extent_kind)ex->how) {
 	case EXTENT_CHECK:
 		break;
@@ -122,6 +127,8 @@ read_piece(struct scsi_extent *ex)
 	struct scsi_cmd *cmd = ex->cmd;
 	struct scsi_lu *lu = cmd->lu;
 
+	assert(lu->work_busy && !cmd->aborted && ex->left > 0);
+	assert(range_ok(ex->lba, ex->left, lu->nblocks));
 	ex->step = MIN(ex->left, (uint64_t)WORK_LEN >> lu->shift);
 	ex->iov.iov_base = lu->work;
 	ex->iov.iov_len = ex->step << lu->shift;
@@ -149,6 +156,11 @@ extent_run(struct op *op)
 		op->step = EXTENT_READ;
 		return;
 	case EXTENT_READ:
+		if (cmd->aborted) {	/* while it waited */
+			lu_work_give(cmd->lu);
+			op->step = EXTENT_TAKE;
+			return;
+		}
 		read_piece(ex);
 		op->step = EXTENT_APPLY;
 		return;

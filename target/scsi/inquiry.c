@@ -53,6 +53,7 @@ put_standard(struct wire_out *out, const struct scsi_cmd *cmd)
 	put_zero(out, 58 - 36);
 	for (size_t i = 0; i < nitems(version_descriptors); i++)
 		put_be16(out, version_descriptors[i]);
+	assert(wire_used(out) <= STANDARD_LEN);
 	put_zero(out, STANDARD_LEN - wire_used(out));
 }
 
@@ -99,6 +100,7 @@ put_lun_designators(struct wire_out *out, const struct scsi_lu_id *id)
 	char text[8 + sizeof(id->serial)];
 	char name[4 + 2 * sizeof(id->naa) + 1];
 
+	assert(id->naa[0] >> 4 == 6 && id->serial[0] != '\0');
 	put_designator(out, ASSOC_LUN, DESIG_NAA, CODE_BINARY, id->naa,
 	    sizeof(id->naa));
 	put_designator(out, ASSOC_LUN, DESIG_EUI64, CODE_BINARY, id->eui64,
@@ -121,6 +123,7 @@ vpd_identification(struct wire_out *out, const struct scsi_cmd *cmd)
 	uint8_t group[4] = { 0, 0, 0, 1 };
 	char name[SCSI_NAME_MAX + 16];
 
+	assert(port->relative_id != 0 && port->target[0] != '\0');
 	put_lun_designators(out, &cmd->lu->params.id);
 	put_designator(out, ASSOC_PORT, DESIG_REL_PORT, CODE_BINARY, rel, 4);
 	put_designator(out, ASSOC_PORT, DESIG_PORT_GROUP, CODE_BINARY, group,
@@ -156,6 +159,7 @@ vpd_block_limits(struct wire_out *out, const struct scsi_cmd *cmd)
 	const struct scsi_limits *limits = &cmd->lu->limits;
 
 	put_u8(out, 0x01);			/* WSNZ */
+	assert(limits->compare_max <= UINT8_MAX);
 	put_u8(out, (uint8_t)limits->compare_max);
 	put_be16(out, limits->granularity);
 	put_be32(out, limits->xfer_max);
@@ -224,6 +228,7 @@ put_vpd(struct wire_out *out, const struct scsi_cmd *cmd, uint8_t page)
 		put_be16(out, 0);
 		vpd_pages[i].put(out, cmd);
 		len = wire_used(out) - 4;
+		assert(!out->bad && len <= UINT16_MAX);
 		out->start[2] = (uint8_t)(len >> 8);
 		out->start[3] = (uint8_t)len;
 		return true;

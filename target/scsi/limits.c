@@ -40,6 +40,7 @@ scsi_limits_from_geometry(struct scsi_limits *limits,
 	uint32_t stripe = whole_blocks(geo->optimal_io, block);
 
 	assert(is_pow2(block) && block >= 512 && block <= PHYSICAL_MAX);
+	assert(geo->physical_block >= block);
 	*limits = (struct scsi_limits){
 		.xfer_max = (uint32_t)(BUF_LEN_MAX / block),
 		.compare_max = COMPARE_MAX,
@@ -59,6 +60,9 @@ scsi_limits_from_geometry(struct scsi_limits *limits,
 		limits->unmap_granularity = MAX(1u,
 		    whole_blocks(geo->discard_granularity, block));
 	}
+	assert(limits->xfer_max > 0 && limits->xfer_optimal <=
+	    limits->xfer_max);
+	assert((limits->unmap_max == 0) == (limits->unmap_descs == 0));
 	assert(3 * (uint64_t)limits->compare_max * block <= BUF_LEN_MAX);
 	assert(8 + 16 * (size_t)UNMAP_DESCS <= PARAM_LEN_MAX);
 }

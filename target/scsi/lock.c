@@ -28,6 +28,7 @@ may_grant(const struct lba_lock *lock)
 {
 	const struct lba_lock *other = lock;
 
+	assert(lock->queued);
 	while ((other = TAILQ_PREV(other, lba_lock_queue, link)) != NULL)
 		if (conflict(lock, other))
 			return false;
@@ -62,7 +63,9 @@ lba_unlock(struct lba_locks *locks, struct lba_lock *lock)
 	assert(!lock->exclusive || locks->nexclusive > 0);
 	TAILQ_REMOVE(&locks->queue, lock, link);
 	locks->nexclusive -= lock->exclusive;
+	assert(!TAILQ_EMPTY(&locks->queue) || locks->nexclusive == 0);
 	lock->queued = false;
+	assert(lock->granted || look);
 	if (!lock->granted)
 		op_unhold(lock->op);
 	if (!look)

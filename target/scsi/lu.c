@@ -48,6 +48,7 @@ read_geometry(struct scsi_lu *lu)
 	lu->nblocks = geo->size >> lu->shift;
 	scsi_limits_from_geometry(&lu->limits, geo, lu->params.thin);
 	assert(lu->block == 1u << lu->shift);
+	assert(lu->nblocks > 0 && geo->size % lu->block == 0);
 }
 
 struct scsi_lu *
@@ -56,6 +57,7 @@ scsi_lu_new(struct loop *loop, struct blk *blk,
 {
 	struct scsi_lu *lu = calloc(1, sizeof(*lu));
 
+	assert(loop != NULL && blk != NULL && params->id.serial[0] != '\0');
 	if (lu == NULL)
 		return NULL;
 	lu->work = aligned_alloc(BUF_SMALL, WORK_LEN);
@@ -87,6 +89,8 @@ scsi_lu_free(struct scsi_lu *lu)
 		return;
 	assert(lu->ntasks == 0 && LIST_EMPTY(&lu->views));
 	assert(!lu->work_busy && TAILQ_EMPTY(&lu->locks.queue));
+	assert(!lu->pr_busy && lu->spc2_holder == NULL);
+	assert(lu->nbarriers == 0 && lu->ndormant == 0);
 	pr_fini(&lu->pr);
 	free(lu->work);
 	free(lu);
@@ -107,6 +111,7 @@ scsi_lu_capacity_changed(struct scsi_lu *lu)
 {
 	uint64_t before = lu->nblocks;
 
+	assert(lu->block == lu->blk->geo.logical_block);
 	read_geometry(lu);
 	if (lu->nblocks != before)
 		ua_raise_others(lu, NULL, UA_CAPACITY_CHANGED);
@@ -144,6 +149,7 @@ scsi_lu_get_stats(const struct scsi_lu *lu, struct scsi_lu_stats *stats)
 void
 lu_reservation_changed(struct scsi_lu *lu)
 {
+	assert(lu->spc2_holder == NULL || !lu->spc2_holder->gone);
 	lu->reserved = lu->spc2_holder != NULL || lu->pr.type != PR_NONE;
 }
 

@@ -13,6 +13,7 @@
 static void
 put_timeouts(struct wire_out *out, const struct scsi_opcode *row)
 {
+	assert(row->timeout_s > 0);
 	put_be16(out, TIMEOUT_LEN - 2);
 	put_zero(out, 2);
 	put_be32(out, 1);			/* nominal, seconds */
@@ -39,6 +40,7 @@ put_all(struct wire_out *out, const struct scsi_lu *lu, bool timeouts)
 			put_timeouts(out, row);
 	}
 	len = wire_used(out) - 4;
+	assert(!out->bad && len <= UINT16_MAX);
 	out->start[2] = (uint8_t)(len >> 8);
 	out->start[3] = (uint8_t)len;
 }
@@ -49,6 +51,7 @@ put_one(struct wire_out *out, const struct scsi_lu *lu,
 {
 	bool supported = row != NULL && scsi_opcode_supported(row, lu);
 
+	assert(row == NULL || row->usage[0] == row->opcode);
 	put_u8(out, 0);
 	put_u8(out, (uint8_t)((timeouts && supported ? 0x80u : 0u) |
 	    (supported ? 3u : 1u)));
@@ -74,6 +77,7 @@ find_row(uint8_t opcode, unsigned sa)
 			cdb[row->sa_byte] = (uint8_t)sa;
 			break;
 		}
+	assert(cdb[0] == opcode);
 	return scsi_opcode_find(cdb, sizeof(cdb));
 }
 
@@ -180,6 +184,7 @@ scsi_report_port_groups(struct scsi_cmd *cmd)
 	put_zero(&out, 4);
 	group[7] = (uint8_t)put_ports(&out, cmd->lu);
 	len = wire_used(&out) - 4;
+	assert(!out.bad && len <= UINT16_MAX);
 	out.start[2] = (uint8_t)(len >> 8);
 	out.start[3] = (uint8_t)len;
 	cmd_in_done(cmd, &out);

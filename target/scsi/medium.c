@@ -19,6 +19,7 @@ removal_prevented(const struct scsi_lu *lu)
 {
 	const struct nexus_lun *nl;
 
+	assert(lu->params.removable);
 	LIST_FOREACH(nl, &lu->views, link)
 		if (nl->prevent)
 			return true;
@@ -40,6 +41,7 @@ load_eject(struct scsi_cmd *cmd, bool load)
 	}
 	if (load && lu->ejected)
 		ua_raise_others(lu, cmd->nl, UA_MEDIUM_CHANGED);
+	assert(!removal_prevented(lu));
 	lu->ejected = !load;
 }
 
@@ -81,6 +83,7 @@ const struct op_type scsi_start_stop_type = {
 void
 scsi_prevent_allow(struct scsi_cmd *cmd)
 {
+	assert(cmd->lu->params.removable);
 	cmd->nl->prevent = cmd->cdb[4] & 1;
 }
 
@@ -88,10 +91,7 @@ scsi_prevent_allow(struct scsi_cmd *cmd)
 void
 scsi_send_diagnostic(struct scsi_cmd *cmd)
 {
-	bool self_test = cmd->cdb[1] & 0x04;
-
-	if (!self_test)
-		cmd_fail(cmd, sense_cdb_field(1, 2));
+	assert(cmd->c.len == 0);	/* no parameter list is defined */
 }
 
 /* GOOD: there is no cache to hold what was asked for (SBC-3 5.8). */
@@ -108,6 +108,7 @@ scsi_read_defect_data(struct scsi_cmd *cmd)
 	bool ten = cmd->opcode->cdb_len == 10;
 	struct wire_out out = cmd_in(cmd);
 
+	assert(ten || cmd->opcode->cdb_len == 12);
 	put_u8(&out, 0);
 	put_u8(&out, cmd->cdb[ten ? 2 : 1] & 0x1f);
 	put_zero(&out, ten ? 2 : 6);

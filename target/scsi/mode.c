@@ -64,11 +64,12 @@ static void
 build(uint8_t page[PAGE_MAX], const struct mode_page *desc,
     const struct scsi_lu *lu, enum page_control pc)
 {
-	assert(desc->len <= PAGE_MAX);
+	assert(desc->len > 2 && desc->len <= PAGE_MAX && pc != PC_SAVED);
 	memset(page, 0, PAGE_MAX);
 	page[0] = desc->page;
 	page[1] = (uint8_t)(desc->len - 2);
 	desc->build(page, lu, pc);
+	assert(page[0] == desc->page && page[1] == desc->len - 2);
 }
 
 /* Returns false if there is no such page. */
@@ -112,6 +113,7 @@ put_block_descriptor(struct wire_out *out, const struct scsi_lu *lu,
 	} else {
 		put_be32(out, (uint32_t)MIN(lu->nblocks, UINT32_MAX));
 	}
+	assert(lu->block <= 0xffffff);
 	put_be32(out, lu->block);	/* short: density 0, 3-byte length */
 }
 
@@ -206,6 +208,7 @@ select_page(struct scsi_cmd *cmd, struct wire_in *in, size_t off,
 	const uint8_t *new = in->p;
 	const struct mode_page *desc = NULL;
 
+	assert(wire_left(in) >= 2);
 	for (size_t i = 0; i < nitems(pages); i++)
 		if ((new[0] & 0x3f) == pages[i].page)
 			desc = &pages[i];
@@ -247,6 +250,7 @@ scsi_mode_select(struct scsi_cmd *cmd)
 		return;
 	if (!get_header(cmd, &in))
 		return;
+	assert(wire_left(&in) <= cmd->c.len);
 	while (wire_left(&in) > 0) {
 		if (wire_left(&in) < 2) {
 			cmd_fail(cmd, SENSE_PARAM_LIST_LEN);

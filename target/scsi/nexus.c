@@ -142,6 +142,7 @@ nexus_find(const struct scsi_nexus *nexus, int lun)
 {
 	unsigned lo = 0, hi = nexus->nluns;
 
+	assert(nexus->nluns <= SCSI_LUNS_MAX);
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
 		struct nexus_lun *nl = nexus->luns[mid];
@@ -185,6 +186,7 @@ nexus_lun_free(struct nexus_lun *nl)
 static void
 view_drop(struct nexus_lun *nl)
 {
+	assert(!nl->gone && nl->lu != NULL);
 	LIST_REMOVE(nl, link);
 	if (nl->lu->spc2_holder == nl)
 		lu_spc2_release(nl->lu);

@@ -409,6 +409,7 @@ scsi_opcode_known(uint8_t opcode, bool *has_sa)
 {
 	const struct scsi_opcode *row = &rows[opcode];
 
+	assert(row->nactions == 0 || row->has_sa);
 	*has_sa = row->has_sa;
 	return row->type != NULL || row->nactions > 0;
 }
@@ -421,14 +422,17 @@ scsi_opcode_find(const uint8_t *cdb, size_t len)
 
 	assert(len > 0);
 	row = &rows[cdb[0]];
+	assert(row->type == NULL || row->opcode == cdb[0]);
 	if (row->nactions == 0)
 		return row->type != NULL ? row : NULL;
 	if (len <= row->sa_byte)
 		return NULL;
 	sa = cdb[row->sa_byte] & 0x1fu;
 	for (unsigned i = 0; i < row->nactions; i++)
-		if (row->actions[i].sa == sa)
+		if (row->actions[i].sa == sa) {
+			assert(row->actions[i].opcode == cdb[0]);
 			return &row->actions[i];
+		}
 	return NULL;
 }
 
@@ -453,6 +457,7 @@ scsi_opcode_next(const struct scsi_opcode *row)
 	if (row == NULL)
 		return first_from(0);
 	group = &rows[row->opcode];
+	assert(group == row || group->nactions > 0);
 	if (group->nactions > 0 && row + 1 < group->actions + group->nactions)
 		return row + 1;
 	return first_from(row->opcode + 1u);

@@ -53,6 +53,7 @@ pr_allows(const struct pr_state *pr, const struct pr_reg *reg,
 {
 	bool registered = reg != NULL;
 
+	assert(reg == NULL || reg->key != 0);
 	assert(class == RESV_READ || class == RESV_WRITE);
 	if (pr_is_holder(pr, reg))
 		return true;
@@ -101,6 +102,7 @@ pr_add(struct pr_state *pr)
 		return NULL;
 	TAILQ_INSERT_TAIL(&pr->regs, reg, link);
 	pr->nregs++;
+	assert(pr->nregs <= PR_REGS_MAX);
 	return reg;
 }
 
@@ -125,6 +127,7 @@ pr_remove(struct pr_state *pr, struct pr_reg *reg)
 void
 pr_link(struct nexus_lun *nl)
 {
+	assert(!nl->gone);
 	nl->reg = pr_find(&nl->lu->pr, nl->nexus->initiator, nl->nexus->isid,
 	    nl->nexus->port);
 }

@@ -78,7 +78,8 @@ pr_blob_encode(const struct pr_state *pr, size_t *len)
 		put_name(&out, reg->initiator);
 		put_name(&out, reg->target);
 	}
-	assert(!out.bad);
+	assert(!out.bad && wire_used(&out) >= HEADER_LEN);
+	assert(pr->type == PR_NONE || pr->nregs > 0);
 	*len = wire_used(&out);
 	return blob;
 }
@@ -102,6 +103,7 @@ get_reg(struct wire_in *in, struct pr_state *pr)
 
 	if (reg == NULL)
 		return false;
+	assert(pr->nregs <= PR_REGS_MAX);
 	reg->key = get_le64(in);
 	get_copy(in, reg->isid, sizeof(reg->isid));
 	reg->relative_id = get_le16(in);
@@ -173,6 +175,7 @@ pr_blob_decode(struct pr_state *pr, const void *blob, size_t len)
 		pr_fini(&new);
 		return -EINVAL;
 	}
+	assert(new.type == PR_NONE || new.nregs > 0);
 	new.aptpl = true;
 	pr_fini(pr);
 	pr->generation = new.generation;

@@ -8,7 +8,7 @@ put_length(struct wire_out *out)
 {
 	size_t len = wire_used(out) - 8;
 
-	assert(!out->bad);
+	assert(!out->bad && wire_used(out) >= 8);
 	for (unsigned i = 0; i < 4; i++)
 		out->start[7 - i] = (uint8_t)(len >> 8 * i);
 }
@@ -37,6 +37,7 @@ scsi_pr_read_reservation(struct scsi_cmd *cmd)
 	put_be32(&out, pr->generation);
 	put_be32(&out, 0);
 	if (pr->type != PR_NONE) {
+		assert(pr->holder != NULL || pr_type_all(pr->type));
 		put_be64(&out, pr->holder != NULL ? pr->holder->key : 0);
 		put_zero(&out, 5);
 		put_u8(&out, (uint8_t)pr->type);	/* scope: LU */
@@ -70,6 +71,7 @@ put_full_status(struct wire_out *out, const struct pr_state *pr,
 	uint8_t *len;
 	size_t before;
 
+	assert(reg->key != 0 && reg->relative_id != 0);
 	put_be64(out, reg->key);
 	put_zero(out, 4);
 	put_u8(out, (uint8_t)((reg->all_ports ? 2u : 0u) | holder));

@@ -43,6 +43,7 @@ tell(struct scsi_cmd *cmd, const struct pr_reg *reg, enum ua ua)
 {
 	struct nexus_lun *nl;
 
+	assert(reg != NULL && cmd->lu->pr_busy);
 	LIST_FOREACH(nl, &cmd->lu->views, link)
 		if (nl->reg == reg && nl != cmd->nl)
 			ua_raise(nl, ua);
@@ -62,6 +63,7 @@ drop(struct scsi_cmd *cmd, struct pr_reg *reg)
 {
 	struct nexus_lun *nl;
 
+	assert(reg != NULL && cmd->lu->pr_busy);
 	LIST_FOREACH(nl, &cmd->lu->views, link)
 		if (nl->reg == reg)
 			nl->reg = NULL;
@@ -74,6 +76,7 @@ abort_of(struct scsi_cmd *cmd, const struct pr_reg *reg)
 {
 	struct scsi_cmd *other;
 
+	assert(cmd->opcode->sa == PR_PREEMPT_ABORT && reg != NULL);
 	TAILQ_FOREACH(other, &cmd->lu->tasks, link) {
 		if (other == cmd || other->aborted || other->nl->reg != reg)
 			continue;
@@ -91,6 +94,7 @@ type_shared(enum pr_type type)
 static void
 conflict(struct scsi_cmd *cmd)
 {
+	assert(cmd->status == SCSI_GOOD);
 	cmd->status = SCSI_RESERVATION_CONFLICT;
 }
 
@@ -106,6 +110,7 @@ add(struct scsi_cmd *cmd, const char *initiator, const uint8_t isid[6],
 		cmd_fail(cmd, SENSE(0x05, 0x55, 0x04));
 		return NULL;
 	}
+	assert(req->new_key != 0 && strlen(initiator) <= SCSI_NAME_MAX);
 	reg->key = req->new_key;
 	memcpy(reg->initiator, initiator, strlen(initiator) + 1);
 	memcpy(reg->isid, isid, sizeof(reg->isid));
@@ -166,6 +171,7 @@ register_new(struct scsi_cmd *cmd, const struct pr_request *req)
 	struct scsi_nexus *nexus = cmd->nexus;
 	int n = check_ids(cmd, req);
 
+	assert(cmd->nl->reg == NULL);
 	if (n < 0)
 		return;
 	if (cmd->lu->pr.nregs + 1 + (unsigned)n > PR_REGS_MAX) {
@@ -184,7 +190,9 @@ unregister(struct scsi_cmd *cmd)
 	struct pr_state *pr = &cmd->lu->pr;
 	enum pr_type type = pr->type;
 
+	assert(cmd->nl->reg != NULL);
 	drop(cmd, cmd->nl->reg);
+	assert(cmd->nl->reg == NULL);
 	if (pr->type == PR_NONE && type_shared(type))
 		tell_all(cmd, UA_RESERVATIONS_RELEASED);
 }
@@ -267,6 +275,7 @@ do_release(struct scsi_cmd *cmd)
 		cmd_fail(cmd, SENSE(0x05, 0x26, 0x04));
 		return;
 	}
+	assert(type != PR_NONE);
 	pr->type = PR_NONE;
 	pr->holder = NULL;
 	if (type_shared(type))
@@ -282,6 +291,7 @@ do_clear(struct scsi_cmd *cmd)
 	tell_all(cmd, UA_RESERVATIONS_PREEMPTED);
 	while ((reg = TAILQ_FIRST(&pr->regs)) != NULL)
 		drop(cmd, reg);
+	assert(pr->nregs == 0 && pr->type == PR_NONE);
 	pr->generation++;
 }
 
@@ -327,6 +337,7 @@ do_preempt(struct scsi_cmd *cmd, const struct pr_request *req, bool abort)
 		if (!scope_type_ok(cmd))
 			return;
 		(void)preempt_regs(cmd, req->new_key, cmd->nl->reg, abort);
+		assert(cmd->nl->reg != NULL);
 		set_reservation(cmd, type);
 		if (type != old)
 			tell_all(cmd, UA_RESERVATIONS_RELEASED);
@@ -387,6 +398,7 @@ do_move(struct scsi_cmd *cmd, const struct pr_request *req)
 		to = add(cmd, name, isid, port, req);
 	if (to == NULL)
 		return;
+	assert(to != from && !pr_type_all(pr->type));
 	to->key = req->new_key;
 	pr->holder = to;
 	if (req->unreg)
@@ -511,6 +523,12 @@ decide(struct scsi_cmd *cmd)
 	bool had_aptpl = lu->pr.aptpl;
 	struct pr_request req;
 
+	assert(lu->pr_busy && cmd->u.save.blob == NULL);
+	/* What cmd_admit() saw may have changed while data was collected. */
+	if (lu->spc2_holder != NULL || cmd->nl->gone) {
+		conflict(cmd);
+		return;
+	}
 	if (!decode(cmd, &req))
 		return;
 	act(cmd, &req);
@@ -523,6 +541,7 @@ decide(struct scsi_cmd *cmd)
 static void
 saved(struct scsi_cmd *cmd)
 {
+	assert(cmd->lu->pr_busy && cmd->result <= 0);
 	free(cmd->u.save.blob);
 	cmd->u.save.blob = NULL;
 	if (cmd->result == 0)

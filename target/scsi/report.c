@@ -49,6 +49,7 @@ scsi_report_luns(struct scsi_cmd *cmd)
 		cmd_fail(cmd, sense_cdb_field(2, 0xff));
 		return;
 	}
+	assert(n <= SCSI_LUNS_MAX && 8 + 8 * n <= PARAM_LEN_MAX);
 	put_be32(&out, n * 8);
 	put_zero(&out, 4);
 	for (unsigned i = 0; i < n; i++) {
@@ -71,6 +72,7 @@ scsi_read_capacity10(struct scsi_cmd *cmd)
 		cmd_fail(cmd, sense_cdb_field(2, 0xff));
 		return;
 	}
+	assert(lu->nblocks > 0);
 	put_be32(&out, (uint32_t)MIN(lu->nblocks - 1, UINT32_MAX));
 	put_be32(&out, lu->block);
 	cmd->c.len = 8;		/* the CDB has no allocation length */
@@ -88,6 +90,7 @@ scsi_read_capacity16(struct scsi_cmd *cmd)
 		cmd_fail(cmd, sense_cdb_field(2, 0xff));
 		return;
 	}
+	assert(lu->nblocks > 0 && lu->limits.lbppbe < 16);
 	put_be64(&out, lu->nblocks - 1);
 	put_be32(&out, lu->block);
 	put_u8(&out, 0);			/* no protection */

@@ -29,6 +29,7 @@ scsi_reserve(struct scsi_cmd *cmd)
 		return;
 	}
 	assert(lu->spc2_holder == NULL || lu->spc2_holder == cmd->nl);
+	assert(!cmd->nl->gone && lu->pr.type == PR_NONE);
 	lu->spc2_holder = cmd->nl;
 	lu_reservation_changed(lu);
 }
@@ -44,6 +45,7 @@ scsi_release(struct scsi_cmd *cmd)
 			cmd->status = SCSI_RESERVATION_CONFLICT;
 		return;
 	}
+	assert(lu->pr.type == PR_NONE);
 	if (lu->spc2_holder == cmd->nl)
 		lu_spc2_release(lu);
 }

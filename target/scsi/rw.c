@@ -48,6 +48,7 @@ scsi_read_run(struct op *op)
 			cmd_end(cmd);
 			return;
 		}
+		assert(cmd->c.len <= cmd->lu->limits.xfer_max);
 		buf_reserve(&cmd->in, cmd->nexus->bufs,
 		    (size_t)cmd->c.len << cmd->lu->shift, op);
 		op->step = READ_FETCH;
@@ -62,6 +63,7 @@ scsi_read_run(struct op *op)
 		return;
 	case READ_REPLY:
 		bytes = cmd->c.len << cmd->lu->shift;
+		assert(bytes == cmd->in.len);
 		cmd->in_wanted = bytes;
 		cmd->in_valid = MIN(bytes, cmd->in_len);
 		(void)cmd_io_ok(cmd);
@@ -88,6 +90,7 @@ cmd_write_blocks(struct scsi_cmd *cmd)
 
 	assert(wanted <= UINT32_MAX);
 	cmd->out_wanted = (uint32_t)wanted;
+	assert(cmd->opcode->flags & OPC_OUT);
 	if (cmd->out_len >= wanted)
 		return cmd->c.len;
 	if ((cmd->out_len & (cmd->lu->block - 1)) != 0) {
@@ -141,6 +144,7 @@ scsi_write_run(struct op *op)
 			cmd_end(cmd);
 			return;
 		}
+		assert(cmd->lock.queued && cmd->lock.granted);
 		cmd_io(cmd, IO_WRITE, cmd->c.lba, cmd->c.len, &cmd->out,
 		    cmd_fua(cmd));
 		op->step = WRITE_REPLY;

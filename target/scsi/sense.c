@@ -109,6 +109,7 @@ encode_fixed(const struct sense *sense, struct wire_out *out)
 {
 	bool valid = sense->info_valid && sense->info <= UINT32_MAX;
 
+	assert(sense->key <= 0x0f);
 	put_u8(out, (uint8_t)(RESPONSE_FIXED | (valid ? VALID : 0u)));
 	put_u8(out, 0);
 	put_u8(out, sense->key);
@@ -128,6 +129,7 @@ encode_descriptor(const struct sense *sense, struct wire_out *out)
 	uint8_t extra = (uint8_t)((sense->info_valid ? 12 : 0) +
 	    (sense->field_valid ? 8 : 0));
 
+	assert(sense->key <= 0x0f);
 	put_u8(out, RESPONSE_DESCRIPTOR);
 	put_u8(out, sense->key);
 	put_u8(out, sense->asc);

@@ -21,6 +21,7 @@ task_enter(struct scsi_cmd *cmd)
 {
 	struct scsi_lu *lu = cmd->lu;
 
+	assert(!cmd->nl->gone && cmd->nl->lu == lu);
 	TAILQ_INSERT_TAIL(&lu->tasks, cmd, link);
 	lu->ntasks++;
 	lu->nbarriers += is_barrier(cmd);
@@ -33,6 +34,7 @@ may_run(const struct scsi_cmd *cmd)
 {
 	const struct scsi_cmd *older = cmd;
 
+	assert(cmd->lu->nbarriers > 0 || cmd->dormant);
 	if (cmd->attr == SCSI_ATTR_HEAD)
 		return true;
 	if (cmd->attr == SCSI_ATTR_ORDERED)
@@ -75,6 +77,7 @@ task_leave(struct scsi_cmd *cmd)
 	assert(!cmd->dormant && lu->ntasks > 0 && nl->commands > 0);
 	TAILQ_REMOVE(&lu->tasks, cmd, link);
 	lu->ntasks--;
+	assert(!is_barrier(cmd) || lu->nbarriers > 0);
 	lu->nbarriers -= is_barrier(cmd);
 	nl->nexus->commands--;
 	if (--nl->commands == 0 && nl->gone)
@@ -88,6 +91,7 @@ task_leave(struct scsi_cmd *cmd)
 	}
 	if (cmd->aborted)
 		op_wake_all(&lu->aborts);
+	assert(lu->ntasks > 0 || (lu->nbarriers == 0 && lu->ndormant == 0));
 	if (lu->ntasks == 0)
 		op_wake_all(&lu->drain);
 }

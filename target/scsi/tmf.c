@@ -53,8 +53,10 @@ reset_lu(struct nexus_lun *by)
 	struct scsi_lu *lu = by->lu;
 	struct nexus_lun *nl;
 
+	assert(!by->gone);
 	abort_commands(lu, NULL, by->nexus);
 	lu_spc2_release(lu);
+	assert(lu->spc2_holder == NULL);
 	lu->mode = (struct scsi_mode){ 0 };
 	LIST_FOREACH(nl, &lu->views, link)
 		nl->prevent = false;
@@ -64,6 +66,7 @@ reset_lu(struct nexus_lun *by)
 static void
 lose_nexus(struct nexus_lun *nl)
 {
+	assert(!nl->gone);
 	abort_commands(nl->lu, nl->nexus, nl->nexus);
 	if (nl->lu->spc2_holder == nl)
 		lu_spc2_release(nl->lu);
@@ -112,6 +115,7 @@ next_lu(struct scsi_tmf_req *req)
 	bool all = req->function == SCSI_TARGET_RESET ||
 	    req->function == SCSI_I_T_NEXUS_RESET;
 
+	assert(req->next <= SCSI_LUNS_MAX);
 	if (!all || req->next >= req->nexus->nluns)
 		return NULL;
 	return req->nexus->luns[req->next++]->lu;
@@ -171,6 +175,7 @@ static const struct op_type tmf_type = {
 void
 scsi_tmf_start(struct scsi_tmf_req *req, struct op *parent)
 {
+	assert(req->function <= SCSI_QUERY_TASK_SET);
 	req->result = SCSI_TMF_COMPLETE;
 	req->next = 0;
 	req->lu = NULL;

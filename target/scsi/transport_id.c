@@ -26,6 +26,7 @@ transport_id_encode(struct wire_out *out, const char *initiator,
 	    isid[1], isid[2], isid[3], isid[4], isid[5]);
 	len = MAX(round_up(strlen(text) + 1, 4), ADDITIONAL_MIN);
 	assert(len <= sizeof(text));
+	assert(strlen(initiator) <= SCSI_NAME_MAX && len % 4 == 0);
 	put_u8(out, FORMAT_PORT | PROTOCOL_ISCSI);
 	put_u8(out, 0);
 	put_be16(out, (uint16_t)len);
@@ -85,6 +86,7 @@ transport_id_decode(const uint8_t *id, size_t len,
 		if (!get_isid(isid_text + strlen(SEPARATOR), isid))
 			return 0;
 	}
+	assert(extra <= sizeof(text));
 	if (text[0] == '\0' || strlen(text) > SCSI_NAME_MAX)
 		return 0;
 	memcpy(initiator, text, strlen(text) + 1);

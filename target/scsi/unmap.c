@@ -40,6 +40,7 @@ unmap_check(struct scsi_cmd *cmd)
 	uint64_t total = 0;
 	unsigned len, n;
 
+	assert(lu_can_unmap(lu) && cmd->c.len >= HEADER_LEN);
 	get_skip(&in, 2);
 	len = get_be16(&in);
 	n = len / DESC_LEN;
@@ -103,6 +104,7 @@ unmap_lock(struct scsi_cmd *cmd)
 {
 	struct unmap_desc desc = unmap_desc(cmd, (unsigned)cmd->u.extent.off);
 
+	assert(range_ok(desc.lba, desc.blocks, cmd->lu->nblocks));
 	lba_lock(&cmd->lu->locks, &cmd->lock, desc.lba, desc.blocks, false,
 	    &cmd->op);
 }
@@ -150,6 +152,7 @@ scsi_unmap_run(struct op *op)
 	case UNMAP_STORE:
 		if (cmd->aborted)
 			break;
+		assert(cmd->lock.queued && cmd->lock.granted);
 		cmd_io(cmd, IO_ZERO, cmd->lock.lba, cmd->lock.end -
 		    cmd->lock.lba, NULL, IO_UNMAP);
 		op->step = UNMAP_NEXT;
@@ -197,6 +200,7 @@ status_ask(struct scsi_cmd *cmd)
 {
 	struct scsi_extent *ex = &cmd->u.extent;
 
+	assert(ex->lba < cmd->lu->nblocks && ex->off < STATUS_DESCS);
 	ex->step = MIN(cmd->lu->nblocks - ex->lba, UINT32_MAX);
 	cmd_io(cmd, IO_STATUS, ex->lba, ex->step, NULL, 0);
 }
@@ -257,6 +261,7 @@ status_reply(struct scsi_cmd *cmd)
 	struct wire_out out = cmd_in(cmd);
 	size_t len = cmd->u.extent.off * DESC_LEN;
 
+	assert(len > 0 && HEADER_LEN + len <= PARAM_LEN_MAX);
 	put_be32(&out, (uint32_t)(len + 4));
 	put_be32(&out, 0);
 	out.p += len;			/* descriptors are there already */

@@ -18,6 +18,7 @@ verify_out_len(struct scsi_cmd *cmd)
 {
 	const struct scsi_lu *lu = cmd->lu;
 
+	assert(range_ok(cmd->c.lba, cmd->c.len, lu->nblocks));
 	switch (CDB_BYTCHK(cmd->c.flags)) {
 	case BYTCHK_DATA:
 		if (cmd->c.len > lu->limits.xfer_max) {
@@ -45,6 +46,7 @@ verify_kind(const struct scsi_cmd *cmd)
 {
 	unsigned bytchk = CDB_BYTCHK(cmd->c.flags);
 
+	assert(bytchk != BYTCHK_RESERVED);
 	return bytchk == BYTCHK_DATA ? EXTENT_COMPARE :
 	    bytchk == BYTCHK_ONE ? EXTENT_COMPARE_ONE : EXTENT_CHECK;
 }
@@ -73,6 +75,8 @@ scsi_verify_run(struct op *op)
 	case VERIFY_COLLECT:
 		if (cmd->aborted)
 			break;
+		assert(cmd->out.len == cmd->out_wanted ||
+		    cmd->out.len == cmd->out_len);
 		cmd_collect(cmd, (uint32_t)cmd->out.len);
 		op->step = VERIFY_READ;
 		return;
@@ -112,6 +116,7 @@ wv_admit(struct scsi_cmd *cmd)
 		return false;
 	}
 	cmd->c.len = cmd_write_blocks(cmd);
+	assert(cmd->c.len <= cmd->lu->limits.xfer_max);
 	return cmd->c.len != 0;
 }
 
@@ -153,6 +158,7 @@ scsi_write_verify_run(struct op *op)
 	case WV_VERIFY:
 		if (!cmd_io_ok(cmd))
 			break;
+		assert(cmd->lock.granted && cmd->lock.exclusive);
 		cmd_read_back(cmd, verify_kind(cmd));
 		op->step = WV_REPLY;
 		return;

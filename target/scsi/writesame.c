@@ -24,6 +24,7 @@ lengths_ok(struct scsi_cmd *cmd)
 	const struct scsi_lu *lu = cmd->lu;
 	bool unmap = cmd->c.flags & CDB_UNMAP, ndob = cmd->c.flags & CDB_NDOB;
 
+	assert(range_ok(cmd->c.lba, cmd->c.len, lu->nblocks));
 	if (unmap && !lu_can_unmap(lu)) {
 		cmd_fail(cmd, sense_cdb_field(1, 3));
 		return false;
@@ -59,6 +60,7 @@ store(struct scsi_cmd *cmd)
 {
 	struct scsi_extent *ex = &cmd->u.extent;
 
+	assert(ex->left > 0 && cmd->lock.granted);
 	if (ex->how != 0) {
 		ex->step = ex->left;
 		cmd_io(cmd, IO_ZERO, ex->lba, ex->left, NULL,
@@ -80,6 +82,7 @@ prepare(struct scsi_cmd *cmd)
 	ex->lba = cmd->c.lba;
 	ex->left = cmd->c.len;
 	ex->how = zero;
+	assert(zero || cmd->out.len % cmd->lu->block == 0);
 	if (!zero)
 		repeat(cmd);
 }

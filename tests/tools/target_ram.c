@@ -89,7 +89,9 @@ parse_args(struct fixture *f, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "a:b:B:c:i:l:L:m:Mn:p:P:q:rRs:t:Tv")) != -1) {
+	static const char options[] = "a:b:B:c:i:l:L:m:Mn:p:P:q:rRs:t:Tv";
+
+	while ((c = getopt(argc, argv, options)) != -1) {
 		unsigned long n = optarg != NULL ? strtoul(optarg, NULL, 10) :
 		    0;
 

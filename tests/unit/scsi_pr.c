@@ -590,6 +590,46 @@ reserve6_beside_persistent_reservations(void **state)
 	expect_reserved(f, 1, KEY_A);
 }
 
+/* RESERVE comes between the check and the change of a REGISTER. */
+static void
+register_that_lost_the_race_to_reserve6_conflicts(void **state)
+{
+	struct fix *f = *state;
+	static struct run p;
+	uint8_t list[24] = { 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+
+	p.hold = true;
+	fix_start(f, &p, A, CDB(0x5f, IGNORE, 0, 0, 0, 0, 0, 0, 24, 0), list,
+	    24, 0);
+	fix_turn(f);
+	fix_run(f, &r, B, CDB(0x16), NULL, 0, 0);
+	expect_good(&r);
+	fix_serve(&p);
+	fix_finish(f, &p);
+	expect_conflict(&p);
+	assert_int_equal(f->lu->pr.nregs, 0);
+}
+
+/* The LUN is unmapped while the parameter list is on its way. */
+static void
+register_on_a_view_that_went_away_changes_nothing(void **state)
+{
+	struct fix *f = *state;
+	static struct run p;
+	uint8_t list[24] = { 0, 0, 0, 0, 0, 0, 0, 0, 1 };
+
+	reg(f, A, KEY_A);
+	p.hold = true;
+	fix_start(f, &p, A, CDB(0x5f, IGNORE, 0, 0, 0, 0, 0, 0, 24, 0), list,
+	    24, 0);
+	fix_turn(f);
+	scsi_nexus_set_map(f->nexus[A], NULL, 0);
+	fix_serve(&p);
+	fix_finish(f, &p);
+	expect_conflict(&p);
+	assert_int_equal(f->lu->pr.nregs, 1);
+}
+
 /* --- APTPL --- */
 
 static void
@@ -742,6 +782,8 @@ main(void)
 		T(capabilities_and_full_status_are_consistent),
 		T(reserve6_keeps_others_out_until_release_or_loss),
 		T(reserve6_beside_persistent_reservations),
+		T(register_that_lost_the_race_to_reserve6_conflicts),
+		T(register_on_a_view_that_went_away_changes_nothing),
 		T(aptpl_state_survives_a_restart),
 		T(failed_save_fails_the_command),
 		T(aptpl_needs_a_store),
