@@ -53,15 +53,16 @@ logout() {
 	iscsiadm -m node -T "$1" --logout
 }
 
-# refused IQN NAME: login must fail for want of authorization.
+# refused IQN NAME [ERROR]: login must fail, for want of authorization or as
+# ERROR says.
 refused() {
 	if iscsiadm -m node -T "$1" --login >/tmp/refused 2>&1; then
 		fail "$2 is refused" "logged in"
 		logout "$1"
-	elif grep -q "authorization failure" /tmp/refused; then
+	elif grep -q "${3:-authorization failure}" /tmp/refused; then
 		pass "$2 is refused"
 	else
-		fail "$2 is refused" "$(tail -1 /tmp/refused)"
+		fail "$2 is refused" "$(grep error /tmp/refused)"
 	fi
 }
 

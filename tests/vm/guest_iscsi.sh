@@ -110,6 +110,7 @@ if login "$IQN_CHAP" mutual CHAP: login; then
 	check "mutual CHAP: logout" logout "$IQN_CHAP"
 fi
 setting "$IQN_CHAP" node.session.auth.password_in "not-its-secret-2"
-refused "$IQN_CHAP" "a target that cannot prove itself"
+refused "$IQN_CHAP" "a target that cannot prove itself" \
+    "non-retryable iSCSI login failure"
 
 dmesg_clean "no kernel complaint"

@@ -18,13 +18,14 @@ arrays="
     a3:3:64:left-symmetric:resync: b3:3:512:left-asymmetric:resync:1
     a4:4:4:right-asymmetric:resync: b4:4:64:right-symmetric:resync:3
     a7:7:64:left-symmetric:resync: b7:7:128:left-symmetric:resync:0
-    ${POLICIES:+p4:4:64:left-symmetric:ppl: w4:4:64:left-symmetric:bitmap:}"
+    p4:4:64:left-symmetric:ppl: w4:4:64:left-symmetric:bitmap:"
 
-dozo_volume content 3 32M 30M || exit 1
-dd if=/dev/urandom of="$DOZO_DIR/plain" bs=1M count=30 2>/dev/null
+dozo_volume content 3 20M 24M || exit 1
+dd if=/dev/urandom of="$DOZO_DIR/plain" bs=1M count=24 2>/dev/null
 check "image into the LUN" \
     qemu-img convert -n -f raw -O raw "$DOZO_DIR/plain" "$url"
 ctl rescue content --device /dev/md0 | grep ' linear ' >"$DOZO_DIR/table"
+check "unmap" ctl unmap content/v --host any --target content-v
 check "pool export" ctl pool export content
 dozo_stop
 python3 "$interop/mdarray.py" read "$DOZO_DIR/content.raw" \
@@ -37,7 +38,7 @@ for array in $arrays; do
 	name=${array%%:*}
 	members=${array#*:}
 	members=${members%%:*}
-	dozo_disks "$members" 40M "$name-" >/dev/null
+	dozo_disks "$members" 24M "$name-" >/dev/null
 	i=0
 	while [ "$i" -lt "$members" ]; do
 		set -- "$@" --drive "$DOZO_DIR/$name-$i.img"
@@ -58,7 +59,14 @@ for array in $arrays; do
 	for image in "$DOZO_DIR/$name"-*.img; do
 		set -- "$@" --disk "$image"
 	done
-	check "$name: pool import" ctl pool import "$@" || continue
+	ctl pool import "$@" >"$DOZO_DIR/import.out" 2>&1 || {
+		if grep -q 'under Linux' "$DOZO_DIR/import.out"; then
+			skip "$name" "$(cat "$DOZO_DIR/import.out")"
+		else
+			fail "$name: pool import" "$(cat "$DOZO_DIR/import.out")"
+		fi
+		continue
+	}
 	ctl target create content-v --iqn "$iqn" >/dev/null
 	check "$name: map" ctl map content/v --host any --target content-v \
 	    --lun 0
@@ -66,7 +74,7 @@ for array in $arrays; do
 	qemu-img convert -f raw -O raw "$url" "$DOZO_DIR/back"
 	sha=$(sha256sum <"$DOZO_DIR/back")
 	same "$name: we serve what Linux wrote" "${sha%% *}" "$wanted"
-	python3 "$interop/qemu_io_series.py" "$$" 100 $((30 << 20)) \
+	python3 "$interop/qemu_io_series.py" "$$" 100 $((24 << 20)) \
 	    >"$DOZO_DIR/series"
 	qemu-io -f raw "$DOZO_DIR/back" <"$DOZO_DIR/series" >/dev/null 2>&1
 	check "$name: writes" qemu-io -f raw "$url" <"$DOZO_DIR/series"
