@@ -79,17 +79,15 @@ fill_maps(struct apply *a, struct dozo *d)
 
 	for (unsigned i = 0; i < doc->nmaps; i++) {
 		const struct doc_map *m = &doc->maps[i];
-		struct dozo_volume *dv = dozo_volume_by_uuid(d,
+		const struct dozo_volume *dv = dozo_volume_by_uuid(d,
 		    m->volume_uuid);
 		const struct doc_target *t = doc_target(doc, m->target);
 
-		if (dv == NULL)
-			continue;	/* an orphan: status tells */
 		assert(t != NULL);
 		a->maps[n++] = (struct target_map_conf){
 			.host = host_index(doc, m->host),
 			.target = (unsigned)(t - doc->targets),
-			.lu = dv->lu, .lun = m->lun,
+			.lu = dv != NULL ? dv->lu : NULL, .lun = m->lun,
 			.read_only = m->read_only };
 	}
 	a->conf.nmaps = n;

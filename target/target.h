@@ -70,7 +70,7 @@ struct target_host_conf {
 
 struct target_map_conf {
 	unsigned host, target;		/* indices into the arrays below */
-	struct scsi_lu *lu;
+	struct scsi_lu *lu;		/* NULL: expected, but not there now */
 	uint16_t lun;
 	bool read_only;
 };
@@ -90,6 +90,9 @@ struct target_conf {
 	bool allow_md5;			/* CHAP with MD5, default yes */
 };
 /*
+ * A host none of whose volumes on a target are there is asked to try again
+ * (login status 0301); a session it has goes on with the LUNs that are left.
+ *
  * Make this the configuration.  Everything is copied.  Sessions whose target
  * and host still exist go on; their LUN maps change in place.  Sessions that
  * may not exist any more are closed.  The caller drains a scsi_lu that is no

@@ -157,16 +157,31 @@ has_chap(const struct access_host *host)
 	return host->chap.user[0] != '\0';
 }
 
+/* Is any of the host's volumes on the target (-1: on any) there? */
+static bool
+has_volumes(const struct access *access, unsigned host, int target)
+{
+	for (unsigned i = 0; i < access->nmaps; i++) {
+		const struct target_map_conf *map = &access->maps[i];
+
+		if (map->host == host && map->lu != NULL &&
+		    (target < 0 || map->target == (unsigned)target))
+			return true;
+	}
+	return false;
+}
+
 struct access_need
 access_need(const struct access *access, const struct access_who *who,
     int target)
 {
-	struct access_need need = { false, false, false };
+	struct access_need need = { false, false, false, false };
 
 	for (unsigned h = 0; h < access->nhosts; h++) {
 		if (!is_candidate(access, who, h, target))
 			continue;
 		need.any = true;
+		need.volumes = need.volumes || has_volumes(access, h, target);
 		if (has_chap(&access->hosts[h]))
 			need.chap = true;
 		else
@@ -206,7 +221,7 @@ map_add(struct scsi_map_entry *map, unsigned *n,
 	for (unsigned i = 0; i < *n; i++)
 		if (map[i].lun == conf->lun)
 			return;
-	if (*n == SCSI_LUNS_MAX)
+	if (*n == SCSI_LUNS_MAX || conf->lu == NULL)
 		return;
 	map[*n].lun = conf->lun;
 	map[*n].read_only = conf->read_only;
@@ -296,7 +311,7 @@ maps_copy(struct access *access, const struct target_conf *conf,
 		const struct target_map_conf *map = &conf->maps[i];
 
 		assert(map->host < conf->nhosts);
-		assert(map->target < conf->ntargets && map->lu != NULL);
+		assert(map->target < conf->ntargets);
 		if (map->lun > 0x3fff)
 			return err_set(err, EINVAL, "LUN %u is above 16383",
 			    map->lun);

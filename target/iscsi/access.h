@@ -69,6 +69,7 @@ struct access_need {
 	bool any;		/* some host matches */
 	bool open;		/* one of them without CHAP */
 	bool chap;		/* one of them with CHAP */
+	bool volumes;		/* one of theirs is there */
 };
 struct access_need access_need(const struct access *access,
     const struct access_who *who, int target);

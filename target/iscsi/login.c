@@ -74,6 +74,7 @@ identify(struct login *login)
 	struct conn *conn = login->conn;
 	const struct access *access = conn->server->access;
 	struct access_who who = { login->initiator, &conn->peer, NULL };
+	struct access_need need;
 
 	if (login->initiator[0] == '\0')
 		return LOGIN_MISSING_KEY;
@@ -84,8 +85,11 @@ identify(struct login *login)
 	login->target_index = access_target(access, login->target);
 	if (login->target_index < 0)
 		return LOGIN_NOT_FOUND;
-	if (!access_need(access, &who, login->target_index).any)
+	need = access_need(access, &who, login->target_index);
+	if (!need.any)
 		return LOGIN_FORBIDDEN;
+	if (!need.volumes)
+		return LOGIN_UNAVAILABLE;	/* initiators try again */
 	login->tgt = tgt_find(conn->server,
 	    access->targets[login->target_index].name);
 	return login->tgt != NULL ? LOGIN_SUCCESS : LOGIN_NOT_FOUND;
@@ -338,8 +342,9 @@ status_text(enum login_status status)
 	case LOGIN_NO_SESSION:
 	case LOGIN_CANT_INCLUDE:
 		return "no session to join";
-	case LOGIN_TARGET_ERROR:
 	case LOGIN_UNAVAILABLE:
+		return "its volumes are not there now";
+	case LOGIN_TARGET_ERROR:
 	case LOGIN_NO_RESOURCES:
 		return "no resources";
 	case LOGIN_SUCCESS:

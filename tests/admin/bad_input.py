@@ -219,6 +219,7 @@ def test_a_missing_pool_keeps_no_other_from_being_served():
         b.pool()
         b.pool("other", prefix="o")
         b.lun()
+        b.lun("other/v", target="o")
         b.stop()
         for i in range(3):
             os.rename(b.path(f"o{i}.img"), b.path(f"away{i}"))
@@ -228,10 +229,13 @@ def test_a_missing_pool_keeps_no_other_from_being_served():
         assert "pool other is not served" in status.out, status.out
         assert Session(b).alive()
         b.fails(5, "is not open", "volume", "create", "other/v", "1M")
+        # An initiator is asked to try again, not turned away for good.
+        assert Session(b, target="iqn.2026-01.org.dozo:o").status == 3
         for i in range(3):
             os.rename(b.path(f"away{i}"), b.path(f"o{i}.img"))
         b.ok("pool", "start", "other")
         b.ok("status")
+        assert Session(b, target="iqn.2026-01.org.dozo:o").alive()
 
 
 def test_faults_are_injected_only_if_allowed():
