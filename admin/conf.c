@@ -106,6 +106,32 @@ set_page_port(struct conf *conf, const char *value, struct err *err)
 }
 
 static int
+set_page_address(struct conf *conf, const char *value, struct err *err)
+{
+	struct sock_addr addr;
+
+	if (conf_parse_addr(value, &addr, err) != 0)
+		return -err->code;
+	if (addr.port != ISCSI_PORT)
+		return err_set(err, EINVAL, "give the port with page-port");
+	snprintf(conf->page_address, sizeof(conf->page_address), "%.63s",
+	    addr.text);
+	return 0;
+}
+
+static int
+set_page_name(struct conf *conf, const char *value, struct err *err)
+{
+	if (strlen(value) >= sizeof(conf->page_name) ||
+	    strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW"
+	    "XYZ0123456789.-") != strlen(value))
+		return err_set(err, EINVAL, "\"%.60s\" is not a host name",
+		    value);
+	snprintf(conf->page_name, sizeof(conf->page_name), "%s", value);
+	return 0;
+}
+
+static int
 set_log_level(struct conf *conf, const char *value, struct err *err)
 {
 	static const char *const names[] = { "error", "warning", "info",
@@ -140,6 +166,8 @@ static const struct conf_key keys[] = {
 	{ "control-socket", set_control_socket },
 	{ "listen", set_listen },
 	{ "page-port", set_page_port },
+	{ "page-address", set_page_address },
+	{ "page-name", set_page_name },
 	{ "log-level", set_log_level },
 	{ "spin-us", set_spin },
 };

@@ -20,6 +20,8 @@ struct conf {
 	struct sock_addr listen[CONF_LISTEN_MAX];
 	unsigned nlisten;
 	uint16_t page_port;		/* 0 = no page */
+	char page_address[64];		/* empty = all */
+	char page_name[128];		/* one more name of the box */
 	enum log_level log_level;
 	unsigned spin_us;		/* poll so long before sleeping */
 };

@@ -23,6 +23,7 @@
 struct control;
 struct events;
 struct jobs;
+struct page;
 
 struct dozo_volume {
 	TAILQ_ENTRY(dozo_volume) link;
@@ -73,6 +74,7 @@ struct dozo {
 	struct control *control;
 	struct events *events;
 	struct jobs *jobs;
+	struct page *page;
 	struct dozo_pools pools;
 	unsigned nportals;
 	struct dozo_portal portals[CONF_LISTEN_MAX + DOC_PORTALS_MAX];

@@ -21,6 +21,7 @@
 
 #include "admin/apply.h"
 #include "admin/control.h"
+#include "admin/page.h"
 #include "admin/pools.h"
 #include "admin/req.h"
 #include "core/log.h"
@@ -316,6 +317,7 @@ dozo_start(struct dozo *d, struct err *err)
 	    open_patiently(d, open_control, 0, err) != 0 ||
 	    open_portals(d, err) != 0)
 		return -err->code;
+	page_start(d);
 	return 0;
 }
 
@@ -369,6 +371,7 @@ dozo_stop(struct dozo *d)
 	struct wait control = { 0 }, jobs = { 0 }, pools = { .downs = downs };
 
 	d->stopping = true;
+	page_stop(d);
 	memset(downs, 0, sizeof(downs));
 	if (d->loop != NULL && d->jobs != NULL) {
 		wait_for(d, &control, stop_control);

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Bundle src/ into dist/ (or the directory given), with hashes in index.html
+// so that browsers keep what has not changed.
+import { build } from 'esbuild';
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const out = process.argv[2] ?? join(here, 'dist');
+
+mkdirSync(out, { recursive: true });
+await build({
+	absWorkingDir: here,
+	entryPoints: { app: 'src/main.mjs' },
+	bundle: true, minify: true, format: 'esm', target: 'es2020',
+	loader: { '.json': 'json' }, charset: 'utf8', legalComments: 'none',
+	outdir: out, logLevel: 'warning',
+});
+const hash = (name) => createHash('sha256')
+	.update(readFileSync(join(out, name))).digest('hex').slice(0, 12);
+writeFileSync(join(out, 'index.html'),
+	readFileSync(join(here, 'src/index.html'), 'utf8')
+		.replace('app.js', `app.js?v=${hash('app.js')}`)
+		.replace('app.css', `app.css?v=${hash('app.css')}`));
+writeFileSync(join(out, 'icon.svg'), readFileSync(join(here, 'src/icon.svg')));

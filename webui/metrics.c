@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * GET /metrics: Prometheus text format 0.0.4, from the same status and stats
+ * that the page shows.  Base units; labels are names from the configuration
+ * and paths of members, nothing a peer can invent.
+ */
+#include "config.h"
+
+#include "webui/web.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/util.h"
+
+struct metrics {
+	struct web *web;
+	struct http_conn *conn;
+	json_t *status;
+};
+
+/* One family: a key of each object in a list, in units of `scale`. */
+struct family {
+	const char *name, *type, *help, *key;
+	double scale;
+};
+
+static const struct family volume_families[] = {
+	{ "dozo_volume_reads_total", "counter", "READ commands", "reads", 1 },
+	{ "dozo_volume_writes_total", "counter", "WRITE commands", "writes",
+	    1 },
+	{ "dozo_volume_read_bytes_total", "counter", "Bytes read",
+	    "read_bytes", 1 },
+	{ "dozo_volume_written_bytes_total", "counter", "Bytes written",
+	    "write_bytes", 1 },
+	{ "dozo_volume_read_seconds_total", "counter",
+	    "Time spent in READ commands", "read_us", 1e-6 },
+	{ "dozo_volume_write_seconds_total", "counter",
+	    "Time spent in WRITE commands", "write_us", 1e-6 },
+	{ "dozo_volume_errors_total", "counter",
+	    "Commands that ended with an error", "errors", 1 },
+};
+static const struct family member_families[] = {
+	{ "dozo_member_reads_total", "counter", "Reads of a member", "reads",
+	    1 },
+	{ "dozo_member_writes_total", "counter", "Writes of a member",
+	    "writes", 1 },
+	{ "dozo_member_read_bytes_total", "counter", "Bytes read",
+	    "read_bytes", 1 },
+	{ "dozo_member_written_bytes_total", "counter", "Bytes written",
+	    "write_bytes", 1 },
+	{ "dozo_member_read_errors_total", "counter", "Failed reads",
+	    "read_errors", 1 },
+	{ "dozo_member_write_errors_total", "counter", "Failed writes",
+	    "write_errors", 1 },
+};
+static const struct family pool_families[] = {
+	{ "dozo_pool_size_bytes", "gauge", "Usable size", "size", 1 },
+	{ "dozo_pool_used_bytes", "gauge", "Allocated", "used", 1 },
+	{ "dozo_pool_degraded_members", "gauge", "Members missing or failed",
+	    "degraded", 1 },
+};
+static const struct family box_families[] = {
+	{ "dozo_uptime_seconds", "gauge", "Since dozod was started",
+	    "uptime_s", 1 },
+	{ "dozo_sessions", "gauge", "iSCSI sessions", "sessions", 1 },
+	{ "dozo_volumes", "gauge", "Volumes", "volumes", 1 },
+};
+
+/* Numbers come as numbers, byte counts as decimal text. */
+static double
+number(const json_t *value)
+{
+	if (json_is_string(value))
+		return strtod(json_string_value(value), NULL);
+	return json_number_value(value);
+}
+
+static void
+print_label(FILE *out, const char *name, const json_t *obj, const char *key)
+{
+	const char *text = json_string_value(json_object_get(obj, key));
+
+	fprintf(out, "%s=\"", name);
+	for (; text != NULL && *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		if (*text == '\n')
+			fputs("\\n", out);
+		else
+			fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+static void
+print_head(FILE *out, const struct family *f)
+{
+	fprintf(out, "# HELP %s %s.\n# TYPE %s %s\n", f->name, f->help,
+	    f->name, f->type);
+}
+
+static void
+print_volumes(FILE *out, const json_t *stats)
+{
+	const json_t *volume;
+	size_t i;
+
+	for (size_t n = 0; n < nitems(volume_families); n++) {
+		const struct family *f = &volume_families[n];
+
+		print_head(out, f);
+		json_array_foreach(json_object_get(stats, "volumes"), i,
+		    volume) {
+			fprintf(out, "%s{", f->name);
+			print_label(out, "pool", volume, "pool");
+			print_label(out, ",volume", volume, "name");
+			fprintf(out, "} %.15g\n", f->scale *
+			    number(json_object_get(volume, f->key)));
+		}
+	}
+}
+
+static void
+print_members(FILE *out, const json_t *stats)
+{
+	const json_t *pool, *member;
+	size_t i, j;
+
+	for (size_t n = 0; n < nitems(member_families); n++) {
+		const struct family *f = &member_families[n];
+
+		print_head(out, f);
+		json_array_foreach(json_object_get(stats, "pools"), i, pool) {
+			json_array_foreach(json_object_get(pool, "members"),
+			    j, member) {
+				fprintf(out, "%s{", f->name);
+				print_label(out, "pool", pool, "name");
+				print_label(out, ",member", member, "path");
+				fprintf(out, "} %.15g\n", f->scale * number(
+				    json_object_get(member, f->key)));
+			}
+		}
+	}
+}
+
+static void
+print_pools(FILE *out, const json_t *status)
+{
+	const json_t *pool;
+	size_t i;
+
+	for (size_t n = 0; n < nitems(pool_families); n++) {
+		const struct family *f = &pool_families[n];
+
+		print_head(out, f);
+		json_array_foreach(json_object_get(status, "pools"), i, pool) {
+			if (json_object_get(pool, f->key) == NULL)
+				continue;
+			fprintf(out, "%s{", f->name);
+			print_label(out, "pool", pool, "name");
+			fprintf(out, "} %.15g\n", f->scale *
+			    number(json_object_get(pool, f->key)));
+		}
+	}
+}
+
+static void
+print_box(FILE *out, const json_t *status)
+{
+	const char *health = json_string_value(json_object_get(status,
+	    "health"));
+
+	for (size_t n = 0; n < nitems(box_families); n++) {
+		const struct family *f = &box_families[n];
+
+		print_head(out, f);
+		fprintf(out, "%s %.15g\n", f->name, f->scale *
+		    number(json_object_get(status, f->key)));
+	}
+	fprintf(out, "# HELP dozo_healthy 1 if nothing is degraded or "
+	    "failed.\n# TYPE dozo_healthy gauge\ndozo_healthy %d\n",
+	    health != NULL && strcmp(health, "healthy") == 0);
+}
+
+char *
+metrics_text(const json_t *status, const json_t *stats)
+{
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
+
+	if (out == NULL)
+		return NULL;
+	print_box(out, status);
+	print_pools(out, status);
+	print_volumes(out, stats);
+	print_members(out, stats);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	assert(text != NULL && text[len - 1] == '\n');
+	return text;
+}
+
+static void
+finish(struct metrics *m, const json_t *stats)
+{
+	struct http_conn *conn = m->conn;
+	char *text = m->status != NULL && stats != NULL ?
+	    metrics_text(m->status, stats) : NULL;
+
+	json_decref(m->status);
+	conn->work = NULL;
+	free(m);
+	if (text == NULL) {
+		reply_text(conn, 503, "dozod does not answer\n");
+		return;
+	}
+	http_reply(conn, &(struct http_reply){ .status = 200,
+	    .type = "text/plain; version=0.0.4; charset=utf-8", .body = text,
+	    .len = strlen(text) });
+	free(text);
+}
+
+static void
+got_stats(void *arg, json_t *reply)
+{
+	finish(arg, json_object_get(reply, "result"));
+}
+
+static void
+got_status(void *arg, json_t *reply)
+{
+	struct metrics *m = arg;
+
+	m->status = json_incref(json_object_get(reply, "result"));
+	client_call(m->web->client, &(struct client_request){
+	    .verb = "stats", .done = got_stats, .arg = m });
+}
+
+void
+metrics_handle(struct web *web, struct http_conn *conn)
+{
+	struct metrics *m;
+
+	if (!who_may_read(web, conn)) {
+		http_reply(conn, &(struct http_reply){ .status = 401,
+		    .type = "text/plain", .body = "an API token is needed\n",
+		    .len = 23,
+		    .fields = { "WWW-Authenticate", "Bearer", NULL } });
+		return;
+	}
+	m = calloc(1, sizeof(*m));
+	if (m == NULL) {
+		reply_text(conn, 503, "out of memory\n");
+		return;
+	}
+	m->web = web;
+	m->conn = conn;
+	conn->work = m;
+	client_call(web->client, &(struct client_request){
+	    .verb = "status", .done = got_status, .arg = m });
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Pools and volumes.
+import { bytes, number, t, when } from './i18n.mjs';
+import { Action, api, Bar, Charts, closeDialog, Confirm, Empty, Failure, Field, Form, html, isAdmin, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
+
+const changed = () => { closeDialog(); update({ version: state.version + 1 }); };
+
+export const policies = () => [['writethrough', t('write-through: Windows, Linux')], ['durable', t('durable: VMware')], ['writeback', t('write-back: scratch data')]];
+export const policyHint = () => t('Durable waits for stable media, write-through for the disks, write-back only for memory.');
+
+function ImportForm() {
+	const [paths, setPaths] = useState('');
+	const [config, setConfig] = useState(true);
+	return html`<${Form} label=${t('Import')} submit=${async () => {
+		await api('POST', '/pools/import', { disk: paths.split(/\s+/).filter(Boolean), config });
+		changed();
+	}}><p>${t('Take over a pool that another Dozo made. Its data stays as it is.')}</p>
+		<${Field} label=${t('Its disks or image files, separated by spaces')} value=${paths} set=${setPaths} />
+		<${Field} label=${t('Take targets, hosts and mappings from the disks too')} type="checkbox" value=${config} set=${setConfig} /><//>`;
+}
+
+export function Pools() {
+	const [pools, error] = useLoad('/pools');
+	return html`<div class="head"><h1>${t('Pools')}</h1><${Action} label=${t('Import…')} title=${t('Import a pool')}><${ImportForm} /><//>
+		${isAdmin() && html`<a class="button main" href="#/wizard">${t('New pool')}</a>`}</div><${Failure} error=${error} />
+		${pools?.length === 0 && html`<div class="card"><${Empty}>${t('A pool joins disks so that the failure of one loses nothing. Make the first one with the wizard.')}<//></div>`}
+		<div class="grid">${pools?.map((p) => html`<section class="card"><div class="head"><h2><a href=${'#/pools/' + p.name}>${p.name}</a></h2><${State} value=${p.health} /></div>
+			${p.size ? html`<${Bar} used=${p.used} size=${p.size} /><small>${p.level}, ${t('{n} disks', { n: p.members.length })}, ${t('{n} volumes', { n: p.volumes })}</small>`
+			: html`<${Failure} error=${p.error && { message: p.error.text, hint: p.error.hint }} />`}</section>`)}</div>`;
+}
+
+function MemberRow(p, m) {
+	const bad = m.state === 'missing' || m.state === 'faulty';
+	return [html`<strong>${m.path || t('(not there)')}</strong>`, m.role < 0 ? t('spare') : number(m.role), html`<${State} value=${m.state} />`,
+		html`${number(m.read_errors)} / ${number(m.write_errors)}`,
+		!bad && p.degraded === 0 && isAdmin() ? html`<${Action} label=${t('Fail…')} title=${t('Stop using {disk}', { disk: m.path })} danger>
+			<${Confirm} name=${m.path} label=${t('Stop using it')} breaks=${t('The pool {pool} goes on without this disk and has no redundancy until it is replaced.', { pool: p.name })}
+				run=${() => api('POST', '/disks/fail', { path: m.path })} /><//>` : ''];
+}
+
+export function Pool({ name }) {
+	const [p, error] = useLoad('/pools/' + name);
+	const [volumes] = useLoad('/volumes?pool=' + name);
+	if (!p)
+		return html`<div class="head"><h1>${name}</h1></div><${Failure} error=${error} />`;
+	const post = (verb) => async () => { await api('POST', `/pools/${name}/${verb}`); };
+	return html`<div class="head"><h1>${t('Pool {name}', { name })}</h1>
+		${p.state === 'offline' && isAdmin() && html`<${Action} label=${t('Start')} title=${t('Start {name}', { name })}><${Form} label=${t('Start')} submit=${async () => { await post('start')(); changed(); }}><p>${t('Open the pool again and serve its volumes.')}</p><//><//>`}
+		${p.state === 'online' && html`<${Action} label=${t('Stop…')} title=${t('Stop {name}', { name })} danger><${Confirm} name=${name} label=${t('Stop')} run=${post('stop')}
+			breaks=${t('Its volumes are not served until it is started again; computers that use them see errors. Then its disks may be removed.')} /><//>`}
+		<${Action} label=${t('Export…')} title=${t('Export {name}', { name })} danger><${Confirm} name=${name} label=${t('Export')} run=${async () => { await post('export')(); location.hash = '/pools'; }}
+			breaks=${t('The pool is closed and forgotten here. Its data stays on the disks; another box can import it.')} /><//>
+		<${Action} label=${t('Delete…')} title=${t('Delete {name}', { name })} danger><${Confirm} name=${name} label=${t('Delete for ever')}
+			run=${async () => { await api('DELETE', `/pools/${name}?force=true`); location.hash = '/pools'; }}
+			breaks=${t('All {n} volumes of this pool and all data on them are destroyed. There is no way back.', { n: p.volumes ?? 0 })} /><//></div>
+		${p.error && html`<${Failure} error=${{ message: p.error.text, hint: p.error.hint }} />`}
+		<div class="grid"><section class="card"><h2>${t('Health')}</h2><p class="big"><${State} value=${p.health} /></p>
+			${p.degraded > 0 && html`<div class="note"><strong>${t('A disk is missing or has failed. Data is served, but another failure would lose it.')}</strong>
+			<p>${t('Find the disk by its path and serial below. If it was only unplugged, plug it in, then stop and start the pool.')}</p></div>`}
+			${p.missing?.length > 0 && html`<h3>${t('Missing')}</h3><ul>${p.missing.map((m) => html`<li>${m.path} ${m.serial && t('serial {serial}', m)}</li>`)}</ul>`}</section>
+		${p.size && html`<section class="card"><h2>${t('Space')}</h2><${Bar} used=${p.used} size=${p.size} />
+			<dl><dt>${t('Free')}</dt><dd><${Size} value=${p.free} /></dd><dt>${t('Protection')}</dt><dd>${p.level}, ${t('chunk {size}', { size: bytes(p.chunk) })}</dd>
+			<dt>${t('After a crash')}</dt><dd>${p.policy}</dd></dl></section>`}</div>
+		${p.members && html`<section class="card"><h2>${t('Disks')}</h2><${Table} caption=${t('Disks of {name}', { name })}
+			head=${[t('Disk'), t('Place'), t('State'), t('Read / write errors'), '']} rows=${p.members.map((m) => MemberRow(p, m))} /></section>`}
+		<section class="card"><h2>${t('Volumes')}</h2>${volumes?.length > 0 ? html`<ul>${volumes.map((v) => html`<li><a href=${`#/volumes/${v.pool}/${v.name}`}>${v.name}</a> ${bytes(v.size)}</li>`)}</ul>`
+			: html`<${Empty}>${t('None yet.')}<//>`}</section>`;
+}
+
+// --- volumes ---
+
+function VolumeForm({ pools }) {
+	const [pool, setPool] = useState(pools[0]?.name ?? '');
+	const [name, setName] = useState('');
+	const [size, setSize] = useState('10G');
+	const [policy, setPolicy] = useState('writethrough');
+	const of = pools.find((p) => p.name === pool);
+	return html`<${Form} label=${t('Create volume')} submit=${async () => {
+		await api('POST', '/volumes', { volume: `${pool}/${name}`, size, write_policy: policy });
+		changed();
+	}}><${Field} label=${t('Pool')} value=${pool} set=${setPool} options=${pools.map((p) => [p.name, p.name])} hint=${of?.free && t('{size} free', { size: bytes(of.free) })} />
+		<${Field} label=${t('Name')} value=${name} set=${setName} hint=${t('Small letters, digits and dashes')} />
+		<${Field} label=${t('Size')} value=${size} set=${setSize} hint=${t('As 512M, 100G or 1.5T')} />
+		<${Field} label=${t('Write policy')} value=${policy} set=${setPolicy} options=${policies()} hint=${policyHint()} /><//>`;
+}
+
+export function Volumes() {
+	const [volumes, error] = useLoad('/volumes');
+	const [pools] = useLoad('/pools');
+	const online = (pools ?? []).filter((p) => p.state === 'online');
+	const [maps] = useLoad('/mappings');
+	const mapped = (v) => (maps ?? []).filter((m) => m.pool === v.pool && m.volume === v.name);
+	return html`<div class="head"><h1>${t('Volumes')}</h1>
+		${online.length > 0 && html`<${Action} label=${t('New volume')}><${VolumeForm} pools=${online} /><//>`}</div><${Failure} error=${error} />
+		${volumes?.length === 0 && html`<div class="card"><${Empty}>${online.length > 0 ? t('A volume is what a computer sees as a disk. Make the first one.') : t('A volume needs a pool. Make one with the wizard first.')}<//></div>`}
+		${volumes?.length > 0 && html`<div class="card"><${Table} caption=${t('Volumes')} head=${[t('Volume'), t('Size'), t('Write policy'), t('Who may use it')]}
+			rows=${volumes.map((v) => [html`<a href=${`#/volumes/${v.pool}/${v.name}`}>${v.pool}/${v.name}</a>`, html`<${Size} value=${v.size} />`, v.write_policy,
+				mapped(v).length > 0 ? mapped(v).map((m) => html`<div>${m.host} (LUN ${m.lun}${m.read_only ? ', ' + t('read-only') : ''})</div>`) : t('nobody')])} /></div>`}`;
+}
+
+function GrowForm({ v }) {
+	const [size, setSize] = useState('');
+	return html`<${Form} label=${t('Grow')} submit=${async () => { await api('POST', `/volumes/${v.pool}/${v.name}/grow`, { size }); changed(); }}>
+		<p>${t('Now {size}. Computers see the new size after a rescan; then grow the file system there.', { size: bytes(v.size) })}</p>
+		<${Field} label=${t('New size')} value=${size} set=${setSize} hint=${t('As 512M, 100G or 1.5T')} /><//>`;
+}
+function PolicyForm({ v }) {
+	const [policy, setPolicy] = useState(v.write_policy);
+	return html`<${Form} label=${t('Save')} submit=${async () => { await api('POST', `/volumes/${v.pool}/${v.name}/set`, { write_policy: policy }); changed(); }}>
+		<${Field} label=${t('Write policy')} value=${policy} set=${setPolicy} options=${policies()} hint=${policyHint()} /><//>`;
+}
+function RenameForm({ v }) {
+	const [name, setName] = useState(v.name);
+	return html`<${Form} label=${t('Rename')} submit=${async () => { await api('POST', `/volumes/${v.pool}/${v.name}/rename`, { name }); changed(); location.hash = `/volumes/${v.pool}/${name}`; }}>
+		<p>${t('Computers that use the volume do not notice.')}</p><${Field} label=${t('New name')} value=${name} set=${setName} /><//>`;
+}
+
+export function Volume({ pool, name }) {
+	const path = `/volumes/${pool}/${name}`;
+	const [v, error] = useLoad(path);
+	if (!v)
+		return html`<div class="head"><h1>${pool}/${name}</h1></div><${Failure} error=${error} />`;
+	const maps = v.mappings ?? [];
+	return html`<div class="head"><h1>${t('Volume {name}', { name: `${pool}/${name}` })}</h1>
+		<${Action} label=${t('Grow…')} title=${t('Grow {name}', { name })}><${GrowForm} v=${v} /><//>
+		<${Action} label=${t('Write policy…')} title=${t('Write policy')}><${PolicyForm} v=${v} /><//>
+		<${Action} label=${t('Rename…')} title=${t('Rename {name}', { name })}><${RenameForm} v=${v} /><//>
+		<${Action} label=${t('Delete…')} title=${t('Delete {name}', { name })} danger><${Confirm} name=${name} label=${t('Delete for ever')}
+			run=${async () => { await api('DELETE', path); location.hash = '/volumes'; }}
+			breaks=${t('All data on this volume is destroyed. There is no way back.')} /><//></div>
+		<div class="grid"><section class="card"><h2>${t('Properties')}</h2><dl><dt>${t('Size')}</dt><dd><${Size} value=${v.size} /></dd>
+			<dt>${t('Write policy')}</dt><dd>${v.write_policy}</dd><dt>${t('Pool')}</dt><dd><a href=${'#/pools/' + pool}>${pool}</a></dd>
+			${v.created_s && html`<dt>${t('Created')}</dt><dd>${when(v.created_s)}</dd>`}
+			<dt>NAA</dt><dd>${v.naa}</dd><dt>${t('Serial')}</dt><dd>${v.serial}</dd></dl></section>
+		<section class="card"><h2>${t('Who may use it')}</h2>${maps.length === 0 ? html`<${Empty}>${t('Nobody yet. Give a host access under Targets & hosts.')}<//>`
+			: html`<ul>${maps.map((m) => html`<li>${m.host}: LUN ${m.lun}, ${m.target}${m.read_only ? ', ' + t('read-only') : ''}</li>`)}</ul>`}
+			<a href="#/targets">${t('Targets & hosts')}</a></section></div>
+		<section class="card"><h2>${t('The last minutes')}</h2><${Charts} of=${`volume ${pool}/${name}`} /></section>`;
+}

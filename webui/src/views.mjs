@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: BSD-2-Clause
+// Overview, Disks, Alerts.
+import { duration, number, t } from './i18n.mjs';
+import { Ago, Bar, Charts, Empty, Failure, Field, Form, get, html, isAdmin, Size, State, state, Table, useLoad, useState } from './ui.mjs';
+
+// What the administrator should do next, from nothing to done.
+function NextStep({ status }) {
+	const steps = [
+		[status.pools.length === 0, t('There is no storage yet. The wizard makes a pool out of your disks and connects the first computer.')],
+		[status.volumes === 0, t('There is a pool, but no volume to store anything on.')],
+		[status.mappings === 0, t('There is a volume, but no computer may use it yet.')],
+	];
+	const step = steps.find(([open]) => open);
+	if (!step)
+		return null;
+	return html`<div class="card"><h2>${t('What to do next')}</h2><p>${step[1]}</p>
+		${isAdmin() && html`<a class="button main" href="#/wizard">${t('Start the wizard')}</a>`}</div>`;
+}
+
+export function Overview() {
+	const { status } = state;
+	const last = state.history.all?.at(-1);
+	if (!status)
+		return html`<p>${t('Connecting…')}</p>`;
+	const size = status.pools.reduce((sum, p) => sum + Number(p.size ?? 0), 0);
+	const used = status.pools.reduce((sum, p) => sum + Number(p.used ?? 0), 0);
+	return html`<div class="head"><h1>${t('Overview')}</h1>${isAdmin() && html`<a class="button" href="#/wizard">${t('Wizard')}</a>`}</div>
+		<${NextStep} status=${status} />
+		<div class="grid">
+		<section class="card"><h2>${t('Is my data safe?')}</h2><p class="big"><${State} value=${status.health} /></p>
+			${status.pools.map((p) => html`<div><a href=${'#/pools/' + p.name}>${p.name}</a> <${State} value=${p.health} />
+			${p.level && html` <span class="soft">${p.level}, ${p.degraded > 0 ? t('no redundancy left') : t('survives 1 disk')}</span>`}</div>`)}</section>
+		<section class="card"><h2>${t('Who is connected?')}</h2><p class="big">${number(status.sessions)}</p>
+			<a href="#/targets">${t('{targets} targets, {hosts} hosts, {mappings} mappings', status)}</a></section>
+		<section class="card"><h2>${t('How fast?')}</h2><p class="big">${last ? number(last.reads + last.writes) : '–'} IOPS</p>
+			<span class="soft">${last ? number((last.read_bytes + last.write_bytes) / 1e6, 1) : '–'} MB/s${last?.ms != null ? ', ' + number(last.ms, 1) + ' ms' : ''}</span></section>
+		<section class="card"><h2>${t('How full?')}</h2>${size > 0 ? html`<p class="big">${number(used / size * 100)} %</p><${Bar} used=${used} size=${size} />` : html`<p class="big">–</p>`}</section>
+		</div>
+		${status.volumes > 0 && html`<section class="card"><h2>${t('The last minutes')}</h2><${Charts} of="all" /></section>`}
+		<p class="soft">Dozo ${status.version}, ${t('up {time}', { time: duration(status.uptime_s) })}</p>`;
+}
+
+
+
+function LookAt({ found }) {
+	const [path, setPath] = useState('');
+	return html`<${Form} label=${t('Look')} submit=${async () => found(await get('/disk?path=' + encodeURIComponent(path)))}>
+		<${Field} label=${t('Path of an image file or device')} value=${path} set=${setPath} placeholder="/srv/disk0.img" /><//>`;
+}
+
+export function Disks() {
+	const [disks, error] = useLoad('/disks');
+	const [extra, setExtra] = useState([]);
+	const all = [...(disks ?? []), ...extra.filter((x) => !(disks ?? []).some((d) => d.path === x.path))];
+	return html`<div class="head"><h1>${t('Disks')}</h1></div><${Failure} error=${error} />
+		${disks && all.length === 0 && html`<${Empty}>${t('No disks were found. Plug one in, or look at an image file below.')}<//>`}
+		${all.length > 0 && html`<div class="card"><${Table} caption=${t('Disks')}
+			head=${[t('Disk'), t('Model, serial'), t('Size'), t('What is on it'), t('Used by')]}
+			rows=${all.map((d) => [html`<strong>${d.path}</strong>${!d.present ? html` <${State} value="missing" />` : ''}<small>${d.kind === 'disk' ? (d.rotational ? t('hard disk') : t('solid state')) : t('image file')}</small>`,
+				html`${d.model || '–'}<small>${d.serial}</small>`, html`<${Size} value=${d.size} />`, d.contents || t('nothing found'),
+				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : t('free')])} /></div>`}
+		<div class="card"><h2>${t('Image files')}</h2><p class="soft">${t('Image files work everywhere a disk does. Look at one to see what is on it.')}</p>
+		<${LookAt} found=${(d) => setExtra([...extra.filter((x) => x.path !== d.path), d])} /></div>`;
+}
+
+const eventText = (e) => e.data?.text ?? (e.data?.verb ? e.data.verb + (e.data.ok === false ? ' ✖' : '') : '');
+
+export function Alerts() {
+	const [events, error] = useLoad('/events');
+	const problems = state.status?.problems ?? [];
+	return html`<div class="head"><h1>${t('Alerts')}</h1></div>
+		<section class="card"><h2>${t('Now')}</h2>
+		${problems.length === 0 ? html`<p class="note good">${t('There is nothing to complain about.')}</p>`
+		: problems.map((p) => html`<div class=${'note ' + p.severity}><strong>${p.text}</strong><p>${p.hint}</p></div>`)}</section>
+		<section class="card"><h2>${t('What happened')}</h2><${Failure} error=${error} />
+		${events && events.length === 0 && html`<${Empty}>${t('Nothing yet.')}<//>`}
+		${events?.length > 0 && html`<${Table} caption=${t('What happened')} head=${[t('When'), t('Kind'), t('What')]}
+			rows=${[...events].reverse().map((e) => [html`<${Ago} at=${e.time_s} />`, t(e.event), eventText(e)])} />`}</section>`;
+}
+
+
