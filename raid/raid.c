@@ -269,6 +269,7 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 	info->rcw_writes = raid->rcw_writes;
 	info->prereads = raid->prereads;
 	info->degraded_reads = raid->degraded_reads;
+	info->merged_writes = raid->merged_writes;
 	info->ppl_headers = raid->ppl_headers;
 	info->ppl_entries = raid->ppl_entries;
 	sweep_get_info(raid, info);

@@ -28,6 +28,7 @@
 #define RAID_LARGE_BUFS	256u	/* 64 KiB each */
 #define ROW_HASH	512u
 #define SAFE_MODE_MS	200u
+#define RAID_STREAMS	16u	/* sequential writers told apart */
 #define ROLE_NONE	0xffu
 
 /* --- members (member.c) --- */
@@ -94,6 +95,7 @@ struct row_claim {
 	struct op *op;
 	struct row_lock *lock;
 	bool exclusive;
+	struct row *writer;		/* a write that may be merged */
 };
 
 struct row_lock {
@@ -102,6 +104,7 @@ struct row_lock {
 	uint64_t row;
 	unsigned readers;
 	bool writer;
+	struct row *gather;		/* holds the lock, waits for more */
 };
 LIST_HEAD(row_lock_list, row_lock);
 
@@ -157,6 +160,7 @@ void row_fix_put(struct raid *raid, struct row_fix *fix);
 void row_fix_start(struct row_fix *fix, struct op *parent);
 
 struct raid_req;
+STAILQ_HEAD(row_list, row);
 
 /* One row of a write, or one piece of a read. */
 struct row {
@@ -175,20 +179,49 @@ struct row {
 	uint32_t bad;			/* sweep: mask of 4 KiB pieces */
 	struct row_data data;		/* write: the new data; NULL = zero */
 	struct iovec bounce_iov[RAID_MEMBERS_MAX];
+	/* write: merging with others that wait for this row (row_merge.c) */
+	uint64_t own_off, own_len;	/* array bytes of the request here */
+	uint64_t merge_off, merge_len;	/* the same, riders included */
+	unsigned merge_niov;
+	struct row_list riders;		/* and the row itself, by offset */
+	STAILQ_ENTRY(row) rider;
+	bool ridden;			/* another row did the work */
+	bool fua;
+	struct iovec merge_iov[ROW_IOV_MAX];
+	struct op breath;
+	struct timer timer;
 	struct ppl_log *log;		/* the header that names this row */
 	STAILQ_ENTRY(row) log_queue;
 	int result;
 	struct row_work work;
 	STAILQ_ENTRY(row) free;
 };
-STAILQ_HEAD(row_list, row);
-
 /* A row op; or NULL, and `op` is held until it may ask again. */
 struct row *row_get(struct raid *raid, struct op *op);
 void row_put(struct row *row);
 /* Children of the request; they put themselves back at the end. */
 void row_write_start(struct row *row, struct raid_req *req);
 void row_read_start(struct row *row, struct raid_req *req);
+
+/* --- merging of writes (row_merge.c) --- */
+
+/* Note a write's start; is it the next of a sequential stream? */
+bool stream_note(struct raid *raid, uint64_t off, uint64_t len);
+/* Before the lock: what of the request lies in the row. */
+void row_merge_init(struct row *row);
+/* The row is ours: let all ops that are ready now ask for it first. */
+void row_merge_breathe(struct row *row);
+/* Take in who waits; perhaps hold the row's op a moment for more. */
+void row_merge_gather(struct row *row);
+/* Called when somebody waits for a row whose owner gathers. */
+void row_merge_more(struct row *leader);
+/* The request's iovec, or that of all merged; also sets the span. */
+void row_merge_source(struct row *row);
+/* The work is done: let the riders go. */
+void row_merge_end(struct row *row);
+/* Scatter entries of [off, off + len). */
+unsigned iov_count(const struct iovec *iov, unsigned niov, uint64_t off,
+    uint64_t len);
 /* One row of a sweep; result and `bad` are for the caller, who puts it back. */
 void row_sync_start(struct row *row, uint64_t at, enum sweep_kind kind,
     unsigned role, struct op *parent);
@@ -202,6 +235,7 @@ struct raid_req {
 	struct io io;			/* read that one member serves */
 	uint64_t next;			/* read: done so far; write: next row */
 	int result;			/* first error of any row */
+	bool sequential;
 	struct map_place place;
 	struct io flush[RAID_MEMBERS_MAX];
 	STAILQ_ENTRY(raid_req) free;
@@ -327,7 +361,11 @@ struct raid {
 	uint8_t *sb_mem;
 
 	uint64_t full_writes, rmw_writes, rcw_writes;
-	uint64_t prereads, degraded_reads;
+	uint64_t prereads, degraded_reads, merged_writes;
+	uint64_t stream[RAID_STREAMS];	/* where the last writes ended */
+	unsigned next_stream;
+	unsigned gather_miss, gather_skip;
+	bool gather_pays;		/* the last one filled its row */
 	void (*listener)(void *arg, const char *what);
 	void *listener_arg;
 };

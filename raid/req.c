@@ -179,6 +179,8 @@ req_start(struct raid_req *req, struct op *op)
 	case IO_ZERO:
 	case IO_DISCARD:
 		raid->writers++;
+		req->sequential = orig->kind == IO_WRITE &&
+		    stream_note(raid, orig->off, orig->len);
 		req->next = raid_map_next_row(&raid->map, 0, orig->off,
 		    orig->len);
 		raid_need_dirty(raid, op);

@@ -42,6 +42,7 @@ lock_make(struct raid *raid, uint64_t row)
 	lock->row = row;
 	lock->readers = 0;
 	lock->writer = false;
+	lock->gather = NULL;
 	STAILQ_INIT(&lock->waiting);
 	LIST_INSERT_HEAD(lock_bucket(raid, row), lock, hash);
 	return lock;
@@ -75,6 +76,8 @@ row_lock(struct raid *raid, struct row_claim *claim, uint64_t row,
 		return;
 	STAILQ_INSERT_TAIL(&lock->waiting, claim, queue);
 	op_hold(op);
+	if (lock->gather != NULL)
+		row_merge_more(lock->gather);
 }
 
 void
@@ -117,6 +120,8 @@ row_get(struct raid *raid, struct op *op)
 	row->req = NULL;
 	row->fix = NULL;
 	row->log = NULL;
+	row->claim.writer = NULL;
+	row->ridden = false;
 	row->result = 0;
 	return row;
 }

@@ -16,38 +16,17 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum row_write_step { RW_LOCK, RW_PLAN, RW_PREREAD, RW_PARITY, RW_REPAIR,
-	RW_REPAIRED, RW_INTENT, RW_STORE, RW_RECORD, RW_UNLOCK };
+enum row_write_step { RW_LOCK, RW_BREATHE, RW_GATHER, RW_PLAN, RW_PREREAD, RW_PARITY, RW_REPAIR,
+	RW_REPAIRED, RW_INTENT, RW_STORE, RW_RECORD, RW_UNLOCK, RW_END };
 static const char *const row_write_steps[] = {
-	"LOCK", "PLAN", "PREREAD", "PARITY", "REPAIR", "REPAIRED", "INTENT",
-	"STORE", "RECORD", "UNLOCK",
+	"LOCK", "BREATHE", "GATHER", "PLAN", "PREREAD", "PARITY", "REPAIR", "REPAIRED", "INTENT",
+	"STORE", "RECORD", "UNLOCK", "END",
 };
 
 static bool
 is_zero(const struct row *row)
 {
 	return row->data.iov == NULL;
-}
-
-/* Scatter entries of [off, off + len). */
-static unsigned
-iov_count(const struct iovec *iov, unsigned niov, uint64_t off, uint64_t len)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < niov && len > 0; i++) {
-		uint64_t part;
-
-		if (off >= iov[i].iov_len) {
-			off -= iov[i].iov_len;
-			continue;
-		}
-		part = MIN(iov[i].iov_len - off, len);
-		len -= part;
-		off = 0;
-		n++;
-	}
-	return n;
 }
 
 /* Buffers for the new data itself: none, or one for each chunk touched. */
@@ -87,29 +66,13 @@ bounce_data(struct row *row)
 	row->data.niov = row->work.extra;
 }
 
-/* The new data where the request has it; again after each replan. */
-static void
-source_data(struct row *row)
-{
-	const struct io *orig = row->req->orig;
-	bool any;
-
-	any = raid_map_span(&row->raid->map, row->span.row, orig->off,
-	    orig->len, &row->span);
-	assert(any);
-	(void)any;
-	row->data = (struct row_data){ NULL, 0 };
-	if (orig->kind == IO_WRITE)
-		row->data = (struct row_data){ orig->iov, orig->niov };
-}
-
 static void
 row_write_plan(struct row *row, struct op *op)
 {
 	struct raid *raid = row->raid;
 	uint32_t missing = row_missing(raid, row->span.row);
 
-	source_data(row);
+	row_merge_source(row);
 	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
 	    &raid->map, &row->span, missing, row_in_doubt(raid, row->span.row));
 	if (row->result == 0)
@@ -218,7 +181,7 @@ row_store(struct row *row, struct op *op)
 {
 	struct raid *raid = row->raid;
 	struct row_work *work = &row->work;
-	unsigned flags = row->req->orig->flags;
+	unsigned fua = row->fua ? IO_FUA : 0;
 
 	row_apply_new(&work->plan, work->slots, &row->span, &row->data);
 	raid->full_writes += work->plan.method == ROW_FULL;
@@ -226,11 +189,11 @@ row_store(struct row *row, struct op *op)
 	raid->rcw_writes += work->plan.method == ROW_RCW;
 	work->niov = 0;
 	if (is_zero(row) && whole_row(row)) {
-		store_zero(row, flags & (IO_FUA | IO_UNMAP), op);
+		store_zero(row, fua | (row->req->orig->flags & IO_UNMAP), op);
 		return;
 	}
 	for (unsigned i = 0; i < work->plan.nwrites; i++)
-		store_data(row, i, flags & IO_FUA, op);
+		store_data(row, i, fua, op);
 }
 
 static void
@@ -249,21 +212,22 @@ note_write_failures(struct row *row)
 }
 
 static void
-row_write_end(struct row *row)
+row_write_unlock(struct row *row)
 {
-	struct op *op = &row->op;
-
-	const struct io *orig = row->req->orig;
-
 	if (row->raid->failed)
 		row->result = -EIO;
-	ppl_row_done(row, orig->kind == IO_WRITE &&
-	    (orig->flags & IO_FUA) != 0);
+	ppl_row_done(row, row->fua && !is_zero(row));
+	row_release(&row->work);
+	row_merge_end(row);
+	row_unlock(row->raid, &row->claim);
+}
+
+static void
+row_write_end(struct row *row)
+{
 	if (row->result < 0 && row->req->result == 0)
 		row->req->result = row->result;
-	row_release(&row->work);
-	row_unlock(row->raid, &row->claim);
-	op_end(op);
+	op_end(&row->op);
 	row_put(row);
 }
 
@@ -276,7 +240,17 @@ row_write_run(struct op *op)
 
 	switch ((enum row_write_step)op->step) {
 	case RW_LOCK:
+		row_merge_init(row);
 		row_lock(raid, &row->claim, row->span.row, true, op);
+		op->step = RW_BREATHE;
+		return;
+	case RW_BREATHE:
+		op->step = row->ridden ? RW_END : RW_GATHER;
+		if (!row->ridden)
+			row_merge_breathe(row);
+		return;
+	case RW_GATHER:
+		row_merge_gather(row);
 		op->step = RW_PLAN;
 		return;
 	case RW_PLAN:		/* entered again when a member fails */
@@ -325,6 +299,10 @@ row_write_run(struct op *op)
 		op->step = RW_UNLOCK;
 		return;
 	case RW_UNLOCK:
+		row_write_unlock(row);
+		op->step = RW_END;
+		return;
+	case RW_END:
 		row_write_end(row);
 		return;
 	}
