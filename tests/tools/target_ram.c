@@ -87,9 +87,8 @@ parse_portal(struct fixture *f, const char *arg)
 static void
 parse_args(struct fixture *f, int argc, char **argv)
 {
-	int c;
-
 	static const char options[] = "a:b:B:c:i:l:L:m:Mn:p:P:q:rRs:t:Tv";
+	int c;
 
 	while ((c = getopt(argc, argv, options)) != -1) {
 		unsigned long n = optarg != NULL ? strtoul(optarg, NULL, 10) :
