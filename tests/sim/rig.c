@@ -61,7 +61,7 @@ rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 	static const uint32_t chunks_kib[] = { 4, 8, 16, 64, 64, 128 };
 	struct rig *rig = rig_new(sim, rng);
 	uint32_t block = rng_one_in(rng, 4) ? 4096 : 512;
-	char name[8];
+	char name[16];
 
 	rig->n = (unsigned)rng_range(rng, 3, MEMBERS_MAX);
 	for (unsigned i = 0; i < rig->n; i++) {

@@ -44,9 +44,9 @@ struct world {
 /* --- make and open --- */
 
 static void
-volume_name(unsigned i, char name[8])
+volume_name(unsigned i, char name[16])
 {
-	snprintf(name, 8, "v%u", i);
+	snprintf(name, 16, "v%u", i);
 }
 
 static void
@@ -113,7 +113,7 @@ static struct blk *
 volume_at(struct world *w, unsigned i)
 {
 	struct volume *volume;
-	char name[8];
+	char name[16];
 
 	volume_name(i, name);
 	volume = pool_volume_by_name(w->pool, name);
