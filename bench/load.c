@@ -284,7 +284,7 @@ connect_all(struct load *l)
 static void
 make_buffers(struct load *l)
 {
-	size_t len = l->verify != NULL && l->opts.io_len < PASS_LEN_MAX ?
+	size_t len = needs_passes(&l->opts) && l->opts.io_len < PASS_LEN_MAX ?
 	    PASS_LEN_MAX : l->opts.io_len;
 
 	l->shared = aligned_alloc(4096, (len + 4095) & ~(size_t)4095);
@@ -379,11 +379,11 @@ static const char usage[] =
 "usage: load --portal HOST:PORT --target IQN [--lun N] [--conns N]\n"
 "            [--depth N] [--bs SIZE] [--size SIZE] [--read PERCENT]\n"
 "            [--random] [--digests] [--time S] [--ramp S] [--spin US]\n"
-"            [--verify] [--survive] [--seed N] [--pid SERVER]\n"
+"            [--verify] [--survive] [--fill] [--seed N] [--pid SERVER]\n"
 "Prints one line of JSON.  Any error ends it with exit status 1.\n"
 "--verify stamps what is written, checks what is read, and reads all of it\n"
 "back with other sizes in the end; --survive logs in again when the target\n"
-"went away and repeats what was in flight.\n";
+"went away and repeats what was in flight; --fill writes all of it first.\n";
 
 static void
 parse_portal(struct load_opts *o, char *text)
@@ -405,7 +405,7 @@ static void
 parse_options(struct load_opts *o, int argc, char **argv)
 {
 	enum { PORTAL, TARGET, LUN, CONNS, DEPTH, BS, SIZE, READ, RANDOM,
-		DIGESTS, TIME, RAMP, SPIN, VERIFY, SURVIVE, SEED, PID };
+		DIGESTS, TIME, RAMP, SPIN, VERIFY, SURVIVE, SEED, PID, FILL };
 	static const struct option longs[] = {
 		{ "portal", 1, NULL, PORTAL }, { "target", 1, NULL, TARGET },
 		{ "lun", 1, NULL, LUN }, { "conns", 1, NULL, CONNS },
@@ -415,7 +415,8 @@ parse_options(struct load_opts *o, int argc, char **argv)
 		{ "time", 1, NULL, TIME }, { "ramp", 1, NULL, RAMP },
 		{ "spin", 1, NULL, SPIN }, { "verify", 0, NULL, VERIFY },
 		{ "survive", 0, NULL, SURVIVE }, { "seed", 1, NULL, SEED },
-		{ "pid", 1, NULL, PID }, { NULL, 0, NULL, 0 },
+		{ "pid", 1, NULL, PID }, { "fill", 0, NULL, FILL },
+		{ NULL, 0, NULL, 0 },
 	};
 	int opt;
 
@@ -439,6 +440,7 @@ parse_options(struct load_opts *o, int argc, char **argv)
 		case VERIFY: o->verify = true; break;
 		case SURVIVE: o->survive = true; break;
 		case SEED: o->seed = parse_size(optarg); break;
+		case FILL: o->fill = true; break;
 		case PID: o->pid = (pid_t)parse_size(optarg); break;
 		default:
 			fputs(usage, stderr);
@@ -473,7 +475,7 @@ main(int argc, char **argv)
 	if (l.opts.verify)
 		l.verify = verify_new(l.opts.size);
 	make_buffers(&l);
-	if (l.opts.verify)
+	if (l.opts.verify || l.opts.fill)
 		pass(&l, 0, 256 * 1024);
 	measure(&l);
 	if (l.opts.verify) {

@@ -32,11 +32,19 @@ struct load_opts {
 	bool random;
 	bool header_digest, data_digest;
 	bool verify;
+	bool fill;			/* write all of it first */
 	bool survive;			/* reconnect and send again */
 	double time_s, ramp_s;
 	unsigned spin_us;		/* poll so long before sleeping */
 	uint64_t seed;
 };
+
+/* Are there passes in requests of up to PASS_LEN_MAX? */
+static inline bool
+needs_passes(const struct load_opts *opts)
+{
+	return opts->verify || opts->fill;
+}
 
 /* One command in flight. */
 struct task {

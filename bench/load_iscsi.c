@@ -280,7 +280,7 @@ size_rings(struct conn *c)
 	uint32_t io_len = c->opts->io_len;
 	unsigned per_task;
 
-	if (c->opts->verify && io_len < PASS_LEN_MAX)
+	if (needs_passes(c->opts) && io_len < PASS_LEN_MAX)
 		io_len = PASS_LEN_MAX;
 	per_task = io_len / seg + 4;
 	c->npdu = c->opts->depth * per_task + 64;
