@@ -366,11 +366,17 @@ inline_transfer(struct io *io)
 		off_t off = (off_t)io->off + (off_t)io->done;
 
 		file->loop->stats.inline_ios++;
-		if (io->kind == IO_READ)
-			res = preadv2(file->fd, iov, (int)niov, off, 0);
+		/* No flags: to tmpfs nothing is more durable than a write. */
+		if (io->kind == IO_READ && niov == 1)
+			res = pread(file->fd, iov->iov_base, iov->iov_len,
+			    off);
+		else if (io->kind == IO_READ)
+			res = preadv(file->fd, iov, (int)niov, off);
+		else if (niov == 1)
+			res = pwrite(file->fd, iov->iov_base, iov->iov_len,
+			    off);
 		else
-			res = pwritev2(file->fd, iov, (int)niov, off,
-			    rw_flags(io));
+			res = pwritev(file->fd, iov, (int)niov, off);
 		if (res < 0)
 			res = -errno;
 	} while (!transfer_done(io, res));
