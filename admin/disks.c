@@ -78,25 +78,34 @@ read_line(const char *path, char *text, size_t size)
 	printable(text);
 }
 
-/* Whole disks, without loop, ram, md, dm and zram. */
+/* What the kernel makes of other devices is no disk. */
+static bool
+is_disk_name(const struct disks *disks, const char *name)
+{
+	static const char *const never[] = { ".", "ram", "md", "dm-", "zram",
+		"sr", "fd" };
+
+	for (size_t i = 0; i < nitems(never); i++) {
+		if (strncmp(name, never[i], strlen(never[i])) == 0)
+			return false;
+	}
+	return disks->loops || strncmp(name, "loop", 4) != 0;
+}
+
+/* Whole disks, or all that may carry a member. */
 static void
 add_devices(struct disks *disks)
 {
-	static const char *const skip[] = { "loop", "ram", "md", "dm-", "zram",
-		"sr", "fd" };
-	DIR *dir = opendir("/sys/block");
+	DIR *dir = opendir(disks->partitions ? "/sys/class/block" :
+	    "/sys/block");
 	struct dirent *entry;
 
 	if (dir == NULL)
 		return;
 	while ((entry = readdir(dir)) != NULL) {
 		char path[DOC_PATH_SIZE];
-		bool take = entry->d_name[0] != '.';
 
-		for (size_t i = 0; i < nitems(skip); i++)
-			take = take && strncmp(entry->d_name, skip[i],
-			    strlen(skip[i])) != 0;
-		if (!take)
+		if (!is_disk_name(disks, entry->d_name))
 			continue;
 		snprintf(path, sizeof(path), "/dev/%.200s", entry->d_name);
 		disks_add(disks, path);
@@ -210,6 +219,22 @@ disks_scan(struct disks *disks)
 		add_devices(disks);
 	for (unsigned i = 0; i < disks->n; i++)
 		look_at(&disks->disk[i]);
+}
+
+const struct disk *
+disks_find_member(const struct disks *disks, const struct disk *from,
+    const char *uuid)
+{
+	const struct disk *end = disks->disk + disks->n;
+	const struct disk *disk = from != NULL ? from + 1 : disks->disk;
+
+	for (; disk != NULL && disk < end; disk++) {
+		if (disk->is_device && disk->holder[0] == '\0' &&
+		    strcmp(disk->uuid, uuid) == 0 && strncmp(disk->contents,
+		    "linux_raid_member", 17) == 0)
+			return disk;
+	}
+	return NULL;
 }
 
 /* "/dev/sda (WDC WD40EFRX, serial WD-123)" */

@@ -26,6 +26,8 @@ struct disk {
 
 struct disks {
 	bool devices;			/* in: the machine's disks too */
+	bool partitions;		/* in: and their partitions */
+	bool loops;			/* in: and loop devices */
 	unsigned n;
 	struct disk *disk;
 };
@@ -35,6 +37,13 @@ void disks_add(struct disks *disks, const char *path);
 /* Fill in what is known about each. */
 void disks_scan(struct disks *disks);
 void disks_fini(struct disks *disks);
+
+/*
+ * The next device after `from` (NULL: the first) that carries an md member of
+ * the array `uuid` and has no holder; NULL if there is no more.
+ */
+const struct disk *disks_find_member(const struct disks *disks,
+    const struct disk *from, const char *uuid);
 
 /*
  * May a pool be made of these?  The first that is not there, is given twice,

@@ -249,10 +249,10 @@ pool_online(struct dozo_pool *pool, struct err *err)
 
 /* --- up --- */
 
-enum pool_up_step { UP_OPEN, UP_POOL, UP_ONLINE, UP_DONE };
+enum pool_up_step { UP_OPEN, UP_SEARCH, UP_ARRAY, UP_POOL, UP_ONLINE, UP_DONE };
 
-static const char *const pool_up_steps[] = { "OPEN", "POOL", "ONLINE",
-	"DONE" };
+static const char *const pool_up_steps[] = { "OPEN", "SEARCH", "ARRAY", "POOL",
+	"ONLINE", "DONE" };
 
 static void pool_up_run(struct op *op);
 
@@ -312,8 +312,6 @@ up_close_members(struct pool_up *up)
 static void
 up_open(struct pool_up *up)
 {
-	struct raid_assemble *assemble = &up->assemble;
-
 	if (!up_open_members(up) && up->patience_ms > 0) {
 		up->patience_ms -= MIN(up->patience_ms, UP_RETRY_MS);
 		up_close_members(up);
@@ -321,7 +319,87 @@ up_open(struct pool_up *up)
 		    &up->op);
 		return;		/* and enter this step again */
 	}
-	up_report_missing(up);
+	up->op.step = UP_SEARCH;
+}
+
+/* On the helper thread. */
+static void
+up_scan(void *arg)
+{
+	struct pool_up *up = arg;
+
+	disks_scan(&up->disks);
+}
+
+/*
+ * The kernel names devices in the order it finds them: one that is missing or
+ * is not ours any more may have another name now.  Image files stay where
+ * they are.
+ */
+static void
+up_search(struct pool_up *up)
+{
+	bool devices = false;
+
+	up->op.step = UP_ARRAY;
+	for (unsigned i = 0; i < up->nmembers; i++) {
+		const char *path = up->member[i].path;
+
+		devices = devices || strncmp(path, "/dev/", 5) == 0;
+		up->disks.loops = up->disks.loops ||
+		    strncmp(path, "/dev/loop", 9) == 0;
+	}
+	if (!devices || up->array_text[0] == '\0')
+		return;
+	up->disks.devices = up->disks.partitions = true;
+	work_start(up->pool->dozo->worker, &up->work, up_scan, up, &up->op);
+}
+
+static bool
+up_has(const struct pool_up *up, const char *path)
+{
+	for (unsigned i = 0; i < up->assemble.nblks; i++) {
+		if (strcmp(up->assemble.blks[i]->name, path) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Add what the search found. */
+static void
+up_add_found(struct pool_up *up)
+{
+	struct raid_assemble *assemble = &up->assemble;
+	const struct disk *disk = NULL;
+
+	while ((disk = disks_find_member(&up->disks, disk, up->array_text)) !=
+	    NULL && assemble->nblks < DOC_MEMBERS_MAX) {
+		struct err why = { 0 };
+
+		if (up_has(up, disk->path))
+			continue;
+		if (open_member(up->pool, disk->path,
+		    &assemble->blks[assemble->nblks], &why) != 0) {
+			/* Often it is open under another of its names. */
+			log_debug("pool=%s: %s is a member, but: %s",
+			    up->pool->name, disk->path, why.text);
+			continue;
+		}
+		assemble->nblks++;
+		log_info("pool=%s: found a member at %s", up->pool->name,
+		    disk->path);
+	}
+	disks_fini(&up->disks);
+}
+
+static void
+up_array(struct pool_up *up)
+{
+	struct raid_assemble *assemble = &up->assemble;
+
+	up_add_found(up);
+	if (assemble->nblks < up->nmembers)
+		up_report_missing(up);
 	if (assemble->nblks == 0) {
 		err_set(&up->err, ENODEV, "none of its %u disks could be "
 		    "opened: %s", up->nmembers, up->pool->why.text);
@@ -402,6 +480,12 @@ pool_up_run(struct op *op)
 	case UP_OPEN:
 		up_open(up);
 		return;
+	case UP_SEARCH:
+		up_search(up);
+		return;
+	case UP_ARRAY:
+		up_array(up);
+		return;
 	case UP_POOL:
 		up_pool(up);
 		op->step = UP_ONLINE;
@@ -435,6 +519,7 @@ pool_up_init(struct pool_up *up, struct dozo_pool *pool,
 	up->pool = pool;
 	up->nmembers = want->nmembers;
 	memcpy(up->member, want->member, sizeof(up->member));
+	memcpy(up->array_text, want->array_uuid, sizeof(up->array_text));
 	if (!uuid_parse(want->array_uuid, up->array_uuid))
 		bug("the document's UUIDs were checked");
 }

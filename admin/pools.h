@@ -6,6 +6,7 @@
 #ifndef ADMIN_POOLS_H
 #define ADMIN_POOLS_H
 
+#include "admin/disks.h"
 #include "admin/dozo.h"
 
 /* A pool in the list, without anything open; NULL without memory. */
@@ -39,6 +40,7 @@ struct pool_up {
 	unsigned nmembers;
 	struct doc_member member[DOC_MEMBERS_MAX];
 	uint8_t array_uuid[16];		/* zero: what they agree on */
+	char array_text[UUID_SIZE];	/* the same; empty: do not search */
 	unsigned patience_ms;		/* try so long if members are in use */
 	/* out; on error the pool is OFFLINE with the reason in why */
 	struct err err;
@@ -49,6 +51,8 @@ struct pool_up {
 	struct pool_down undo;
 	struct timer timer;
 	struct err why[DOC_MEMBERS_MAX];	/* of members not opened */
+	struct disks disks;
+	struct work work;
 };
 void pool_up_start(struct pool_up *up, struct op *parent);
 /* Fill "in" from the document. */

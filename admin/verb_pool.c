@@ -92,8 +92,11 @@ add_missing(json_t *json, const struct dozo_pool *pool)
 	struct raid_info a = { 0 };
 	json_t *missing = json_array();
 
-	if (pool->raid != NULL)
+	if (pool->raid != NULL) {
 		raid_get_info(pool->raid, &a);
+		if (a.degraded == 0)
+			want = NULL;	/* all there, whatever their names */
+	}
 	for (unsigned i = 0; want != NULL && i < want->nmembers; i++) {
 		bool found = false;
 

@@ -8,12 +8,13 @@ import random
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
 
 sys.dont_write_bytecode = True
-from box import Box, Session, request, run_tests
+from box import ENV, Box, Session, request, run_tests
 
 ROUNDS = int(os.environ.get("KILL_ROUNDS", "12"))
 
@@ -308,6 +309,41 @@ def test_a_deleted_pool_leaves_blank_disks():
         assert b.get("volume", "list") == []
 
 
+def losetup(*words):
+    done = subprocess.run(["losetup", *words], capture_output=True,
+                          text=True, env=ENV)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def test_devices_that_change_their_names_are_found():
+    with Box() as b:
+        images = b.disks(4)
+        loops = [losetup("-f", "--show", i) for i in images]
+        try:
+            if None in loops:
+                return "losetup needs root and free loop devices"
+            b.ok("pool", "create", "tank", "--disk", *loops[:3], "--wait")
+            b.lun()
+            b.stop()
+            # 0 becomes 1, 1 becomes 0, 2 moves to where nothing was.
+            for name in loops:
+                losetup("-d", name)
+            for name, image in ((loops[0], images[1]), (loops[1], images[0]),
+                                (loops[2], images[3]), (loops[3], images[2])):
+                losetup(name, image)
+            b.start()
+            assert Session(b).alive()
+            b.ok("status")
+            assert "found a member at " + loops[3] in b.log_text()
+            assert b.get("pool", "status", "tank")["missing"] == []
+            b.stop()
+        finally:
+            b.kill()
+            for name in loops:
+                if name is not None:
+                    losetup("-d", name)
+
+
 # --- signals, systemd ---
 
 def test_sigterm_stops_within_seconds_with_clients_connected():
@@ -359,8 +395,7 @@ def test_systemd_is_told():
 
 
 def test_the_daemon_goes_to_the_background_when_it_serves():
-    import subprocess
-    from box import DOZOD, ENV
+    from box import DOZOD
     with Box(start=False) as b:
         done = subprocess.run([DOZOD, "-c", b.conf], env=ENV, timeout=20,
                               stderr=open(b.log, "ab"))
