@@ -157,7 +157,7 @@ struct raid_info {
 	struct raid_member_info member[RAID_MEMBERS_MAX * 2];
 	uint64_t full_writes, rmw_writes, rcw_writes;	/* stripes */
 	uint64_t prereads, degraded_reads;		/* member I/Os */
-	uint64_t merged_writes;		/* parts that another write took along */
+	uint64_t merged_writes;		/* parts another write took along */
 	uint64_t ppl_headers, ppl_entries;	/* entries / headers = depth */
 	enum raid_task task;			/* running in the background */
 	uint64_t task_done, task_total;		/* bytes of each member */

@@ -187,8 +187,9 @@ should_gather(struct row *row)
 	struct raid *raid = row->raid;
 
 	if (!row->req->sequential || row->merge_len == 0 || row_full(row) ||
-	    (raid->writers < 2 && !raid->gather_pays) || raid->map.row_bytes != raid->map.chunk ||
-	    row->fua || raid->stopping)
+	    (raid->writers < 2 && !raid->gather_pays) ||
+	    raid->map.row_bytes != raid->map.chunk || row->fua ||
+	    raid->stopping)
 		return false;
 	if (raid->gather_skip == 0)
 		return true;

@@ -16,11 +16,12 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum row_write_step { RW_LOCK, RW_BREATHE, RW_GATHER, RW_PLAN, RW_PREREAD, RW_PARITY, RW_REPAIR,
-	RW_REPAIRED, RW_INTENT, RW_STORE, RW_RECORD, RW_UNLOCK, RW_END };
+enum row_write_step { RW_LOCK, RW_BREATHE, RW_GATHER, RW_PLAN, RW_PREREAD,
+	RW_PARITY, RW_REPAIR, RW_REPAIRED, RW_INTENT, RW_STORE, RW_RECORD,
+	RW_UNLOCK, RW_END };
 static const char *const row_write_steps[] = {
-	"LOCK", "BREATHE", "GATHER", "PLAN", "PREREAD", "PARITY", "REPAIR", "REPAIRED", "INTENT",
-	"STORE", "RECORD", "UNLOCK", "END",
+	"LOCK", "BREATHE", "GATHER", "PLAN", "PREREAD", "PARITY", "REPAIR",
+	"REPAIRED", "INTENT", "STORE", "RECORD", "UNLOCK", "END",
 };
 
 static bool
@@ -123,6 +124,16 @@ start_repair(struct row *row, struct row_fix *fix, struct op *op)
 	fix->at = row->work.plan.read[row->part].at;
 	fix->rewrite = true;
 	row_fix_start(fix, op);
+}
+
+static enum row_write_step
+end_repair(struct row *row)
+{
+	row->result = row->fix->result;
+	row_fix_put(row->raid, row->fix);
+	row->fix = NULL;
+	row->work.plan.nwrites = 0;
+	return row->result == 0 ? RW_PLAN : RW_RECORD;
 }
 
 static void
@@ -278,11 +289,7 @@ row_write_run(struct op *op)
 		op->step = RW_REPAIRED;
 		return;
 	case RW_REPAIRED:
-		row->result = row->fix->result;
-		row_fix_put(raid, row->fix);
-		row->fix = NULL;
-		op->step = row->result == 0 ? RW_PLAN : RW_RECORD;
-		row->work.plan.nwrites = 0;
+		op->step = end_repair(row);
 		return;
 	case RW_INTENT:		/* durable before data moves */
 		ppl_log_row(raid, row);
