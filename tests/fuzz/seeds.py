@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Write the first inputs of the fuzz targets: seeds.py CORPUS-DIRECTORY."""
+
+import os
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "proto"))
+from iscsi import rw10  # noqa: E402
+
+
+def bhs(opcode, flags=0x80, data=b"", itt=1, w20=0xFFFFFFFF, cmd_sn=1,
+        tail=b"", ahs=b"", lun=b"\0" * 8):
+    head = struct.pack(">BBxxB3s8sIIII", opcode, flags, len(ahs) // 4,
+                       len(data).to_bytes(3, "big"), lun, itt, w20, cmd_sn, 0)
+    return head + tail.ljust(16, b"\0") + ahs + data + b"\0" * (-len(data) % 4)
+
+
+def command(cdb, flags, edtl, data=b"", itt=1):
+    return bhs(1, flags, data, itt, edtl, tail=cdb)
+
+
+def data_out(itt, data, sn, off, ttt=0xFFFFFFFF, final=True):
+    return bhs(5, 0x80 if final else 0, data, itt, ttt,
+               tail=struct.pack(">4xIII", sn, off, 0))
+
+
+LOGIN = (b"InitiatorName=iqn.i\0TargetName=iqn.t\0SessionType=Normal\0"
+         b"AuthMethod=None\0")
+KEYS = (b"HeaderDigest=None,CRC32C\0DataDigest=CRC32C,None\0InitialR2T=No\0"
+        b"ImmediateData=Yes\0MaxBurstLength=262144\0FirstBurstLength=65536\0"
+        b"MaxRecvDataSegmentLength=0x2000\0MaxConnections=1\0"
+        b"DefaultTime2Wait=2\0ErrorRecoveryLevel=2\0MaxOutstandingR2T=8\0"
+        b"iSCSIProtocolLevel=2\0TaskReporting=RFC3720\0IFMarker=No\0")
+CHAP = (b"CHAP_A=8,7,6,5\0CHAP_N=user\0CHAP_R=0x0123456789abcdef\0"
+        b"CHAP_I=7\0CHAP_C=0bq83vEjRWeJA=\0")
+
+read = command(rw10(0x28, 0, 8), 0xC1, 4096)
+write = command(rw10(0x2A, 0, 8), 0xA1, 4096, b"w" * 4096)
+# R2T tags start at 0 for the first task of the pool.
+write_r2t = (command(rw10(0x2A, 0, 8), 0xA1, 4096) +
+             data_out(1, b"d" * 4096, 0, 0, 0))
+unsolicited = (command(rw10(0x2A, 0, 16), 0x21, 8192, b"i" * 1024) +
+               data_out(1, b"u" * 4096, 0, 1024, final=False) +
+               data_out(1, b"u" * 3072, 1, 5120))
+nop = bhs(0, data=b"ping")
+text = bhs(4, data=b"SendTargets=All\0")
+more = bhs(4, 0x40, b"SendTar") + bhs(4, 0x80, b"gets=All\0", w20=1)
+logout = bhs(0x46, 0x80, w20=0)
+tmf = [bhs(0x42, 0x80 | f, w20=1) for f in range(1, 13)]
+abort = command(rw10(0x2A, 0, 8), 0xA1, 4096) + tmf[0] + read
+secret = bhs(0x43, 0x81, LOGIN.replace(b"None", b"CHAP,None"))
+inquiry = command(b"\x12\0\0\0\xff\0", 0xC1, 255)
+
+CONN = {
+    "login": b"\0" + bhs(0x43, 0x81, LOGIN) + bhs(0x43, 0x87, KEYS),
+    "login-direct": b"\0" + bhs(0x43, 0x87, LOGIN + KEYS),
+    "login-continued": b"\0" + bhs(0x43, 0x44, LOGIN[:9]) +
+    bhs(0x43, 0x87, LOGIN[9:]),
+    "login-chap": b"\0" + secret + bhs(0x43, 0, CHAP),
+    "login-discovery": b"\0" + bhs(
+        0x43, 0x87, b"InitiatorName=iqn.i\0SessionType=Discovery\0") + text,
+    "read": b"\x11" + read * 3, "read-raw": b"\x01" + read,
+    "write": b"\x11" + write, "write-pieces": b"\x19" + write + read,
+    "write-r2t": b"\x13" + write_r2t + read,
+    "unsolicited": b"\x11" + unsolicited + read,
+    "digest": b"\x15" + read + write + nop,
+    "nop": b"\x11" + nop, "text": b"\x12" + text + more + logout,
+    "text-normal": b"\x11" + text + logout,
+    "tmf": b"\x11" + b"".join(tmf) + read, "abort": b"\x13" + abort,
+    "inquiry": b"\x11" + inquiry * 2 + logout,
+    "unknown": b"\x11" + bhs(0x1E) + bhs(0x10) + bhs(0x43) + read,
+    "no-task": b"\x11" + data_out(9, b"x" * 512, 0, 0) + read,
+}
+TEXT = {"login": b"\0" + LOGIN + KEYS, "chap": b"\2" + CHAP,
+        "discovery": b"\1" + KEYS, "full": b"\4" + KEYS,
+        "odd": b"\0A=\0=b\0\0\0NoEquals\0"}
+PDU = {"read": read, "write": write[:48], "nop": nop,
+       "cdb32": bhs(1, 0xC1, tail=b"\x7f", ahs=struct.pack(">HBB", 17, 1, 0) +
+                    b"\0" * 16),
+       "bidi": bhs(1, 0xE1, ahs=struct.pack(">HBB", 5, 2, 0) + b"\0" * 4)}
+
+
+def main():
+    for name, seeds in (("conn", CONN), ("text", TEXT), ("pdu", PDU)):
+        for seed, data in seeds.items():
+            path = os.path.join(sys.argv[1], name, seed)
+            with open(path, "wb") as file:
+                file.write(data)
+
+
+main()
