@@ -512,8 +512,8 @@ save(struct scsi_cmd *cmd, bool had_aptpl)
 			return;
 		}
 	}
-	lu->store.save(lu->store.arg, s->blob, s->len, &cmd->result,
-	    &cmd->op);
+	lu->store.save(lu->store.arg, s->blob != NULL ? s->blob : "", s->len,
+	    &cmd->result, &cmd->op);
 }
 
 static void
