@@ -65,8 +65,9 @@ login_cancel(struct login *login)
 /* --- one request --- */
 
 /*
- * Who is it and may it come in?  After the first request's declarations are
- * known.
+ * Who is it and may it come in?  Asked again for every request and before
+ * the session is made: the configuration may have changed meanwhile, and with
+ * it the index and the life of the target.
  */
 static enum login_status
 identify(struct login *login)
@@ -92,7 +93,8 @@ identify(struct login *login)
 		return LOGIN_UNAVAILABLE;	/* initiators try again */
 	login->tgt = tgt_find(conn->server,
 	    access->targets[login->target_index].name);
-	return login->tgt != NULL ? LOGIN_SUCCESS : LOGIN_NOT_FOUND;
+	assert(login->tgt != NULL && !login->tgt->gone);
+	return LOGIN_SUCCESS;
 }
 
 /* A TSIH says: add a connection to this session. */
@@ -188,13 +190,14 @@ take_pairs(struct login *login)
 static enum login_status
 split_text(struct login *login)
 {
-	struct text_in in = { login->text.buf,
-	    login->text.buf + login->text.len };
+	struct text_in in;
 	int res = 0;
 
 	login->npairs = 0;
 	if (login->text.len == 0)
-		return LOGIN_SUCCESS;
+		return LOGIN_SUCCESS;	/* and no buffer at all, perhaps */
+	in.p = login->text.buf;
+	in.end = in.p + login->text.len;
 	while (login->npairs < LOGIN_PAIRS_MAX) {
 		struct pair *pair = &login->bufs->pairs[login->npairs];
 
@@ -277,16 +280,13 @@ static enum login_status
 process(struct login *login)
 {
 	enum login_status status = split_text(login);
-	bool first = !login->identified;
 
 	if (status == LOGIN_SUCCESS)
 		status = take_declarations(login);
-	if (status == LOGIN_SUCCESS && first) {
+	if (status == LOGIN_SUCCESS)
 		status = identify(login);
-		if (status == LOGIN_SUCCESS)
-			status = check_tsih(login);
-		login->identified = status == LOGIN_SUCCESS;
-	}
+	if (status == LOGIN_SUCCESS)
+		status = check_tsih(login);
 	if (status != LOGIN_SUCCESS)
 		return status;
 	login->n.phase = login->stage == STAGE_SECURITY ? PHASE_SECURITY :
@@ -380,9 +380,6 @@ make_session(struct login *login)
 	struct conn *conn = login->conn;
 	struct session *session;
 
-	/* The configuration may have changed since we asked. */
-	if (!login->n.discovery && login->tgt->gone)
-		return false;
 	session = session_new(conn, login->initiator, login->isid,
 	    login->n.discovery, login->tgt);
 	if (session == NULL || stream_new(conn) == NULL)
@@ -556,13 +553,18 @@ got_data(struct login *login)
 static unsigned
 session_step(struct login *login)
 {
+	enum login_status status;
+
 	login->on = NULL;
 	if (login->conn->closing)
 		return LOGIN_END;
-	if (wait_for_old(login))
+	status = identify(login);
+	if (status == LOGIN_SUCCESS && wait_for_old(login))
 		return LOGIN_SESSION;
-	if (!make_session(login))
-		refuse(login, LOGIN_NO_RESOURCES);
+	if (status == LOGIN_SUCCESS && !make_session(login))
+		status = LOGIN_NO_RESOURCES;
+	if (status != LOGIN_SUCCESS)
+		refuse(login, status);
 	return LOGIN_RESPOND;
 }
 

@@ -45,9 +45,9 @@ struct login {
 	uint32_t cmd_sn;
 	char initiator[SCSI_NAME_MAX + 1], target[SCSI_NAME_MAX + 1];
 	char alias[64];
-	int target_index;
+	int target_index;	/* both valid within one step only */
 	struct tgt *tgt;
-	bool identified, told_tag, told_alias;
+	bool told_tag, told_alias;
 	unsigned requests;
 	enum login_stage stage, next;
 	bool transit;

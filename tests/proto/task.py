@@ -352,6 +352,24 @@ def test_unmapping_keeps_the_session(target):
     conn.read(0, 1)
 
 
+@own("-l", 1)
+def test_configuration_may_change_during_a_login(target):
+    for stage in (0, 1):
+        conn = target.connect()
+        pairs = conn.names(TARGET, HOST)
+        assert conn.round(pairs, stage)[0] == 0
+        target.unmap()
+        assert conn.round([], stage, 3)[0] == 0x0202
+        target.unmap()
+        conn = target.connect()
+        assert conn.round(pairs, stage)[0] == 0
+        target.unmap()
+        target.unmap()
+        status, _, pdu = conn.round([], stage, 3)
+        assert status == 0
+        conn.enter(pdu).ready().read(0, 1)
+
+
 @own()
 def test_stop_asks_for_logout_first(target):
     conn = target.session()
