@@ -220,12 +220,13 @@ class Session:
             data += chunk
         return data
 
-    def command(self, cdb, lun=0, length=512):
-        """A reading command; (status, data or sense)."""
+    def command(self, cdb, lun=0, length=512, out=b""):
+        """A reading command, or one with `out`; (status, data or sense)."""
         self.s.sendall(struct.pack(
-            ">BBHI8sIIII16s", 0x01, 0xC0, 0, 0,
-            bytes([0, lun]) + bytes(6), self.cmdsn, length, self.cmdsn, 0,
-            bytes(cdb).ljust(16, b"\0")))
+            ">BBHI8sIIII16s", 0x01, 0xA0 if out else 0xC0, 0, len(out),
+            bytes([0, lun]) + bytes(6), self.cmdsn,
+            len(out) if out else length, self.cmdsn, 0,
+            bytes(cdb).ljust(16, b"\0")) + out)
         self.cmdsn += 1
         got = b""
         while True:

@@ -204,6 +204,70 @@ def test_a_rename_that_missed_the_document_is_made_up_for():
         assert Session(b).alive()
 
 
+def pr_register(s, key, aptpl):
+    """PERSISTENT RESERVE OUT, REGISTER AND IGNORE EXISTING KEY."""
+    for _ in range(5):      # past unit attentions
+        status, sense = s.command(
+            [0x5F, 6, 0, 0, 0, 0, 0, 0, 24],
+            out=bytes(8) + key.to_bytes(8, "big") + bytes(4) +
+            bytes([1 if aptpl else 0, 0, 0, 0]))
+        if status == 0:
+            return
+    raise AssertionError(f"status {status}, {sense.hex()}")
+
+
+def pr_keys(s):
+    """PERSISTENT RESERVE IN, READ KEYS."""
+    for _ in range(5):
+        status, data = s.command([0x5E, 0, 0, 0, 0, 0, 0, 2, 0])
+        if status == 0:
+            size = int.from_bytes(data[4:8], "big")
+            return [int.from_bytes(data[8 + i:16 + i], "big")
+                    for i in range(0, size, 8)]
+    raise AssertionError(f"status {status}")
+
+
+def test_persistent_reservations_survive_a_kill():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        pr_register(Session(b), 0x1234, aptpl=True)
+        b.kill()
+        b.start()
+        assert pr_keys(Session(b)) == [0x1234]
+        # Without APTPL they end with the power.
+        pr_register(Session(b), 0x5678, aptpl=False)
+        b.kill()
+        b.start()
+        assert pr_keys(Session(b)) == []
+
+
+def test_persistent_reservations_that_cannot_be_saved_are_refused():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        s = Session(b)
+        shutil.rmtree(b.path("state/pr"))
+        try:
+            pr_register(s, 0x1234, aptpl=True)
+            raise AssertionError("registered")
+        except AssertionError as e:
+            assert "status 2" in str(e), e
+        os.mkdir(b.path("state/pr"))
+        pr_register(s, 0x1234, aptpl=True)
+
+
+def test_a_deleted_volume_takes_its_reservations_with_it():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        pr_register(Session(b), 0x1234, aptpl=True)
+        assert len(os.listdir(b.path("state/pr"))) == 1
+        b.ok("unmap", "tank/v", "--host", "any", "--target", "t")
+        b.ok("volume", "delete", "tank/v")
+        assert os.listdir(b.path("state/pr")) == []
+
+
 # --- what the disks carry ---
 
 def test_the_newest_document_wins():
