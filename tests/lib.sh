@@ -116,6 +116,7 @@ s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 dozo_dir() {
 	DOZO_DIR=$(mktemp -d "${TMPDIR:-/tmp}/dozo-$1-XXXXXX") || exit 1
 	DOZO_PID=
+	guest_pid=
 	trap dozo_fini EXIT
 	trap 'exit 130' INT TERM
 }
@@ -137,6 +138,7 @@ dozo_init() {
 
 dozo_fini() {
 	_status=$?
+	[ -z "$guest_pid" ] || kill "$guest_pid" 2>/dev/null
 	[ -z "$DOZO_PID" ] || kill -9 "$DOZO_PID" 2>/dev/null
 	if [ "$_status" -ne 0 ] || [ "$nr_failed" -ne 0 ]; then
 		if [ -e "$DOZO_DIR/dozod.log" ]; then

@@ -17,12 +17,14 @@ import argparse
 import fcntl
 import hashlib
 import io
+import json
 import lzma
 import os
 import re
 import selectors
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -271,6 +273,28 @@ def drive_arguments(drives):
     return out
 
 
+def slow_down(args):
+    """From now on the disks named by --slow take so many writes a second."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(f"{args.console}.qmp")
+        stream = sock.makefile("rw")
+        stream.readline()
+        commands = [("qmp_capabilities", {})]
+        for spec in args.slow:
+            stem, _, rate = spec.rpartition("=")
+            number = [Path(drive.split(",")[0]).stem
+                      for drive in args.drive].index(stem)
+            commands.append(("block_set_io_throttle", {
+                "device": f"d{number}", "bps": 0, "bps_rd": 0, "bps_wr": 0,
+                "iops": 0, "iops_rd": 0, "iops_wr": int(rate)}))
+        for name, arguments in commands:
+            json.dump({"execute": name, "arguments": arguments}, stream)
+            stream.flush()
+            answer = json.loads(stream.readline())
+            if "return" not in answer:
+                print(f"guest: {name}: {answer}", file=sys.stderr)
+
+
 def qemu_command(args, tree, initrd):
     return [
         which(QEMU), "-nodefaults", "-display", "none", "-no-reboot",
@@ -281,12 +305,13 @@ def qemu_command(args, tree, initrd):
         "-append", "console=ttyS0 panic=-1 quiet loglevel=6 "
         "random.trust_cpu=on mitigations=off raid456.devices_handle_discard_safely=1",
         "-serial", f"file:{args.console}", "-serial", "stdio",
+        "-qmp", f"unix:{args.console}.qmp,server=on,wait=off",
         "-device", "virtio-rng-pci",
         "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
         *drive_arguments(args.drive)]
 
 
-def pass_on(process, deadline):
+def pass_on(args, process, deadline):
     """Copy the guest's lines to stdout until it says how it ended."""
     selector = selectors.DefaultSelector()
     selector.register(process.stdout, selectors.EVENT_READ)
@@ -305,7 +330,10 @@ def pass_on(process, deadline):
             text = line.rstrip(b"\r").decode(errors="replace")
             if text.startswith("@exit "):
                 return int(text.split()[1])
-            print(text, flush=True)
+            if text == "@slow":
+                slow_down(args)
+            else:
+                print(text, flush=True)
 
 
 def boot(args, cache):
@@ -320,7 +348,8 @@ def boot(args, cache):
                           stdout=subprocess.PIPE) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.kill())
         try:
-            status = pass_on(process, time.monotonic() + args.timeout)
+            status = pass_on(args, process,
+                             time.monotonic() + args.timeout)
             if status not in (124, 125):
                 try:
                     process.wait(20)
@@ -329,6 +358,7 @@ def boot(args, cache):
         finally:
             process.kill()
             initrd.unlink()
+            Path(f"{args.console}.qmp").unlink(missing_ok=True)
     if status == 124:
         print(f"guest: no end after {args.timeout} s", file=sys.stderr)
     elif status == 125:
@@ -347,6 +377,9 @@ def main():
                         metavar="NAME=VALUE")
     parser.add_argument("--file", action="append", default=[],
                         metavar="NAME=PATH", help="put PATH in as /NAME")
+    parser.add_argument("--slow", action="append", default=[],
+                        metavar="DISK=N", help="when the script prints "
+                        "\"@slow\", limit this disk to N writes a second")
     parser.add_argument("--console", default="/tmp/dozo-vm.console")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--memory", type=int, default=512)

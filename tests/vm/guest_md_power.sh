@@ -41,6 +41,7 @@ for spec in $ARRAYS; do
 	number=$((number + 1))
 done
 dmsetup mknodes
+echo "@slow"
 for spec in $ARRAYS; do
 	for w in 0 1 2 3; do
 		writer "${spec%%:*}" $w &

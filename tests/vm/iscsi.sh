@@ -27,8 +27,7 @@ set -- --env "PORT=$DOZO_PORT" --env "IQN_OPEN=$iqn_open" \
 guest_counted open-iscsi guest_iscsi.sh --timeout 180 "$@"
 
 # The guest writes and verifies until /dev/ttyS1 has said "round 6 ends".
-guest guest_restart.sh --timeout 240 "$@" &
-guest_pid=$!
+guest_start guest_restart.sh --timeout 240 "$@"
 restarts=0
 for round in 1 2 3 4; do
 	guest_says "round $round begins" 90 || break
@@ -41,7 +40,7 @@ for round in 1 2 3 4; do
 	dozo_start || break
 	restarts=$((restarts + 1))
 done
-wait "$guest_pid"
+guest_wait
 same "restarts with a guest that writes: its status" $? 0
 same "restarts done" "$restarts" 4
 count_lines "$DOZO_DIR/guest.out"

@@ -10,13 +10,22 @@ vm_ready() {
 	    skip_all "$_why"
 }
 
-# guest SCRIPT OPTION...: run tests/vm/SCRIPT; its lines go to guest.out.
-guest() {
+# guest_start SCRIPT OPTION...: run tests/vm/SCRIPT in the background, as
+# $guest_pid; its lines go to guest.out.  Killing it cuts the guest's power.
+guest_start() {
 	_script=$1
 	shift
 	python3 "$vm/guest.py" --console "$DOZO_DIR/guest.console" \
 	    --file "guest_initiator.sh=$vm/guest_initiator.sh" \
-	    "$@" "$vm/$_script" >"$DOZO_DIR/guest.out" 2>&1
+	    "$@" "$vm/$_script" >"$DOZO_DIR/guest.out" 2>&1 &
+	guest_pid=$!
+}
+
+guest_wait() {
+	wait "$guest_pid"
+	_status=$?
+	guest_pid=
+	return "$_status"
 }
 
 # guest_counted NAME SCRIPT OPTION...: run it, count its lines.  A guest that
@@ -24,11 +33,12 @@ guest() {
 guest_counted() {
 	_what=$1
 	shift
-	guest "$@"
-	_status=$?
+	guest_start "$@"
+	guest_wait
+	_ended=$?
 	count_lines "$DOZO_DIR/guest.out"
-	[ "$_status" -eq 0 ] || {
-		fail "$_what: guest ends well" "status $_status"
+	[ "$_ended" -eq 0 ] || {
+		fail "$_what: guest ends well" "status $_ended"
 		tail -15 "$DOZO_DIR/guest.out" | sed 's/^/#  /'
 		summary
 		exit 1

@@ -31,17 +31,14 @@ for array in $arrays; do
 	EOT
 	dozo_disks "$members" 24M "$name-" >/dev/null
 	for image in "$DOZO_DIR/$name"-*.img; do
-		case $image in
-		*-2.img) set -- "$@" --drive "$image,throttling.iops-write=6" ;;
-		*) set -- "$@" --drive "$image" ;;
-		esac
+		set -- "$@" --drive "$image"
 	done
+	set -- "$@" --slow "$name-2=6"
 	specs="$specs $name:$members:$policy"
 done
-guest guest_md_power.sh --timeout 200 --env "ARRAYS=$specs" \
+guest_start guest_md_power.sh --timeout 200 --env "ARRAYS=$specs" \
     --file "table=$DOZO_DIR/table" \
-    --drive "$DOZO_DIR/content,readonly=on" "$@" &
-guest_pid=$!
+    --drive "$DOZO_DIR/content,readonly=on" "$@"
 if guest_says writing 120; then
 	pass "the guest writes"
 	sleep 8
@@ -49,7 +46,7 @@ else
 	fail "the guest writes" "$(tail -3 "$DOZO_DIR/guest.out")"
 fi
 kill -TERM "$guest_pid"
-wait "$guest_pid" 2>/dev/null
+guest_wait
 grep -v '^ACK' "$DOZO_DIR/guest.out" >"$DOZO_DIR/guest.lines"
 count_lines "$DOZO_DIR/guest.lines"
 examine_members "after the power cut"
@@ -61,6 +58,8 @@ for array in $arrays; do
 	IFS=: read -r name members policy lost <<-EOT
 		$array
 	EOT
+	echo "# $name, as Linux left it:" "$(python3 "$interop/mdarray.py" check \
+	    "$DOZO_DIR/$name"-*.img)"
 	[ -z "$lost" ] || rm "$DOZO_DIR/$name-$lost.img"
 	set --
 	for image in "$DOZO_DIR/$name"-*.img; do
