@@ -91,6 +91,7 @@ net_match(const struct access_net *net, const uint8_t addr[16])
 {
 	unsigned whole = net->bits / 8, rest = net->bits % 8;
 
+	assert(net->bits <= 128);
 	if (memcmp(net->addr, addr, whole) != 0)
 		return false;
 	return rest == 0 ||

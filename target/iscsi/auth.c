@@ -67,6 +67,7 @@ choose_method(struct login *login)
 	const char *list = login->in.method;
 	char item[16];
 
+	assert(n.any || login->n.discovery);
 	if (login->auth != AUTH_OPEN)
 		return LOGIN_INITIATOR_ERROR;	/* asked twice */
 	while (text_list_next(&list, item, sizeof(item))) {
@@ -103,6 +104,7 @@ send_challenge(struct login *login)
 		return failed(login, "no common CHAP algorithm");
 	loop_random(conn->server->loop, login->challenge, CHALLENGE_LEN);
 	loop_random(conn->server->loop, &login->chap_id, 1);
+	assert(chap_digest_len(login->chap_alg) <= CHALLENGE_LEN);
 	text_hex(login->challenge, CHALLENGE_LEN, hex);
 	text_put(&login->out, "CHAP_A", "%u", login->chap_alg);
 	text_put(&login->out, "CHAP_I", "%u", login->chap_id);
@@ -170,6 +172,7 @@ verify(struct login *login)
 		status = answer_challenge(login, host);
 	if (status != LOGIN_SUCCESS)
 		return status;
+	assert(n == chap_digest_len(login->chap_alg));
 	login->auth = AUTH_DONE;
 	login->auth_name = chap_name(login->chap_alg);
 	assert(strlen(host->chap.user) <= SCSI_NAME_MAX);

@@ -188,6 +188,7 @@ conn_full(struct conn *conn)
 {
 	bool ok = login_succeeded(conn->login);
 
+	assert(conn->stream == NULL || conn->session != NULL);
 	timer_stop(conn->server->loop, &conn->timer);
 	login_free(conn->login);
 	conn->login = NULL;
@@ -208,8 +209,9 @@ conn_end(struct conn *conn)
 {
 	struct target_server *server = conn->server;
 
-	assert(conn->closing);
+	assert(conn->closing && conn->state == CONN_CLEANUP_WAIT);
 	assert(conn->login == NULL);
+	assert(server->nconns > 0);
 	timer_stop(server->loop, &conn->timer);
 	if (conn->session != NULL)
 		session_free(conn->session);
@@ -277,6 +279,7 @@ conn_new(struct target_server *server, struct sock *sock, uint16_t tag)
 		sock_close(sock);
 		return;
 	}
+	assert(tag > 0);
 	conn->server = server;
 	conn->sock = sock;
 	conn->tag = tag;

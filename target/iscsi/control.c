@@ -20,7 +20,10 @@ control_reject(struct conn *conn, enum reject_reason reason)
 {
 	struct ctl *ctl = ctl_get(conn, OP_REJECT, SN_TAKE);
 
-	assert(ctl != NULL);	/* the receiver looks before each PDU */
+	if (ctl == NULL) {
+		conn_fail(conn, "the initiator reads no answers");
+		return;
+	}
 	log_info("conn=%u opcode %02x itt %08x: rejected, reason %u",
 	    conn->id, conn->stream->rx.pdu.opcode, conn->stream->rx.pdu.itt,
 	    (unsigned)reason);
@@ -100,7 +103,7 @@ enum logout_reason {
 static bool
 logout(struct conn *conn, const struct pdu *pdu)
 {
-	uint8_t reason = pdu->flags & 0x7f;
+	uint8_t reason = pdu->flags & 0x7f;	/* RFC 7143 11.14.1 */
 	uint8_t response = LOGOUT_CLOSED;
 	struct ctl *ctl;
 
@@ -149,6 +152,7 @@ control_logout_check(struct conn *conn)
 		conn_fail(conn, "logout, and the initiator reads nothing");
 		return;
 	}
+	assert(conn->state == CONN_IN_LOGOUT && conn->session->busy == 0);
 	stream->logout_answered = true;
 	ctl->close_after = true;
 	ctl->out.b2 = LOGOUT_CLOSED;
@@ -216,6 +220,7 @@ control_pdu(struct conn *conn, const struct pdu *pdu, const uint8_t *data)
 	struct session *session = conn->session;
 	uint32_t before = session->exp_cmd_sn;
 
+	assert(!conn->closing && !conn->stream->barrier);
 	if (numbered) {
 		switch (session_cmd_sn(session, pdu)) {
 		case CMD_SN_OK:

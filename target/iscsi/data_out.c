@@ -35,6 +35,8 @@ r2t_issue(struct task *task)
 	struct conn *conn = task->session->conn;
 	const struct iscsi_params *params = &conn->params;
 
+	assert(task->win != NULL && !conn->closing);
+	assert(params->max_outstanding_r2t < R2T_SLOTS);
 	while (task->r2t_next < task->win_end &&
 	    task->r2t_count < params->max_outstanding_r2t) {
 		struct r2t *r2t = r2t_at(task, task->r2t_count);
@@ -50,6 +52,7 @@ r2t_issue(struct task *task)
 		r2t->sn = task->r2t_sn++;
 		r2t->ttt = (uint32_t)(task->r2t_gen++ & 0x7fff) << 16 |
 		    (uint32_t)(task - task->session->tasks);
+		assert(range_ok(r2t->off, r2t->len, task->cmd.out_len));
 		task->r2t_next += r2t->len;
 		task->r2t_count++;
 		op_hold(&task->op);
@@ -62,7 +65,7 @@ data_out_r2t_sent(struct r2t *r2t)
 {
 	struct task *task = r2t->task;
 
-	assert(!r2t->tx.queued);
+	assert(!r2t->tx.queued && task->op.pending > 0);
 	if (task->win != NULL && !task->unsol_open &&
 	    !task->session->conn->closing)
 		r2t_issue(task);
@@ -208,6 +211,7 @@ data_out_init(struct task *task, const struct pdu *pdu)
 	const struct iscsi_params *params = &task->session->conn->params;
 
 	assert(task->win == NULL && task->imm == NULL);
+	assert(task->stash == NULL && !task->receiving);
 	task->unsol_max = MIN(params->first_burst, task->edtl);
 	task->unsol_got = pdu->data_len;
 	/* F clear: unsolicited Data-Out follows (RFC 7143 11.3.1). */
@@ -239,6 +243,7 @@ bool
 data_out_stash(struct task *task)
 {
 	assert(task->win == NULL && task->stash == NULL);
+	assert(task_takes_data(task));
 	if (!stash_new(task)) {
 		task->no_room = true;
 		data_out_unpin(task);

@@ -28,6 +28,7 @@ login_new(struct conn *conn)
 
 	if (login == NULL)
 		return NULL;
+	assert(conn->login == NULL && conn->session == NULL);
 	login->conn = conn;
 	login->n.params = iscsi_params_default;
 	return login;
@@ -55,7 +56,8 @@ login_succeeded(const struct login *login)
 void
 login_cancel(struct login *login)
 {
-	if (login == NULL || login->on == NULL)
+	/* Already woken: what it waited on may be gone. */
+	if (login == NULL || login->on == NULL || login->op.pending == 0)
 		return;
 	STAILQ_REMOVE(login->on, &login->op, op, queue);
 	login->on = NULL;
@@ -380,6 +382,8 @@ make_session(struct login *login)
 	struct conn *conn = login->conn;
 	struct session *session;
 
+	assert(login->auth == AUTH_DONE && login->status == LOGIN_SUCCESS);
+	assert(login->n.discovery || login->tgt != NULL);
 	session = session_new(conn, login->initiator, login->isid,
 	    login->n.discovery, login->tgt);
 	if (session == NULL || stream_new(conn) == NULL)
@@ -410,10 +414,12 @@ wait_for_old(struct login *login)
 
 	if (login->n.discovery)
 		return false;
+	assert(conn->session == NULL);
 	old = session_find(conn->server, login->initiator, login->isid,
 	    login->tgt, conn->tag, conn);
 	if (old == NULL)
 		return false;
+	assert(old != conn && login->on == NULL);
 	conn_fail(old, "replaced by a new login");
 	login->on = &old->enders;
 	op_wait(&old->enders, &login->op);
@@ -440,6 +446,8 @@ put_response(struct login *login)
 		out.lun[7] = (uint8_t)conn->session->tsih;
 	}
 	out.flags = (uint8_t)((unsigned)login->stage << 2);
+	assert(login->out.len + pad <= sizeof(login->bufs->out));
+	assert(!final || conn->session != NULL);
 	if (login->transit && login->status == LOGIN_SUCCESS)
 		out.flags |= (uint8_t)(LOGIN_T | (unsigned)login->next);
 	out.w36 = (uint32_t)login->status << 16;

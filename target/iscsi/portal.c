@@ -75,6 +75,7 @@ tgt_put(struct target_server *server, struct tgt *tgt)
 {
 	struct tgt_port *port;
 
+	assert(tgt_find(server, tgt->name) == tgt);
 	if (!tgt->gone || tgt->sessions > 0)
 		return;
 	while ((port = TAILQ_FIRST(&tgt->ports)) != NULL) {
@@ -214,6 +215,7 @@ portal_addresses(const struct conn *conn, struct text_out *out)
 	const char *here = conn->local.text;
 	const struct portal *portal;
 
+	assert(conn->tag > 0);
 	put_address(out, here, conn->local.port, conn->tag);
 	TAILQ_FOREACH(portal, &conn->server->portals, link) {
 		const char *text = portal->bound.text;

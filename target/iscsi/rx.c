@@ -139,6 +139,7 @@ trailer(struct conn *conn)
 	struct task *task = rx->task;
 	bool ok = true;
 
+	assert(rx->at == RX_AT_TRAILER && rx->done == rx->pdu.data_len);
 	if (avail(rx) < trailer_len(conn, rx->pdu.data_len))
 		return RX_MORE;
 	if (rx->pdu.data_len > 0 && conn->params.data_digest) {
@@ -282,6 +283,7 @@ header(struct conn *conn)
 	const uint8_t *bhs = rx->buf + rx->head;
 	size_t len;
 
+	assert(rx->task == NULL && rx->direct == 0);
 	if (avail(rx) < BHS_LEN)
 		return RX_MORE;
 	pdu_decode(&rx->pdu, bhs);
@@ -413,6 +415,7 @@ receive(struct conn *conn)
 	struct task *task = rx->task;
 	unsigned niov = 0;
 
+	assert(!rx->in_flight && !rx->parked && !conn->closing);
 	make_room(rx);
 	timer_stop(conn->server->loop, &rx->stash_timer);
 	rx->direct = 0;
@@ -425,6 +428,7 @@ receive(struct conn *conn)
 			    task->win->niov, task->got - task->win_off,
 			    rx->direct);
 	}
+	assert(niov < nitems(rx->iov));
 	rx->iov[niov].iov_base = rx->buf + rx->tail;
 	rx->iov[niov++].iov_len = RX_BUF_LEN - rx->tail;
 	rx->in_flight = true;
@@ -441,7 +445,8 @@ got_direct(struct conn *conn, uint32_t n)
 	struct iovec iov[BUF_IOV_MAX];
 	unsigned niov;
 
-	assert(n <= rx->direct);
+	assert(n <= rx->direct && task != NULL && task->win != NULL);
+	assert(task->receiving && rx->at == RX_AT_SEGMENT);
 	if (n > 0 && conn->params.data_digest) {
 		niov = iov_slice(iov, BUF_IOV_MAX, task->win->iov,
 		    task->win->niov, task->got - task->win_off, n);
@@ -463,6 +468,7 @@ received(struct conn *conn)
 	struct rx *rx = &conn->stream->rx;
 	uint32_t n, direct;
 
+	assert(rx->in_flight && rx->pinned == 0);
 	rx->in_flight = false;
 	if (rx->io.result <= 0) {
 		if (rx->direct > 0)

@@ -119,6 +119,7 @@ target_apply(struct target_server *server, const struct target_conf *conf,
 
 	if (res != 0)
 		return res;
+	assert(server->stop == NULL && access != NULL);
 	res = make_targets(server, access, err);
 	if (res == 0) {
 		access_free(server->access);
@@ -164,7 +165,7 @@ stop_timeout(void *arg)
 static void
 stop_hold(struct target_server *server)
 {
-	assert(!server->stop_held);
+	assert(!server->stop_held && server->stop != NULL);
 	if (TAILQ_EMPTY(&server->conns))
 		return;
 	server->stop_held = true;
@@ -272,6 +273,7 @@ session_info(const struct conn *conn, struct target_session_info *info)
 	const struct session *s = conn->session;
 	const struct iscsi_params *p = &conn->params;
 
+	assert(s != NULL && s->discovery == (s->tgt == NULL));
 	memset(info, 0, sizeof(*info));
 	strcpy(info->initiator, s->initiator);
 	if (s->tgt != NULL)
@@ -368,6 +370,8 @@ server_knock(struct target_server *server, const char *initiator,
 	knock.peer = *peer;
 	knock.last_s = loop_wall_time(server->loop);
 	knock.count++;
+	assert(strlen(initiator) < sizeof(knock.initiator));
+	assert(strlen(target) < sizeof(knock.target));
 	strncpy(knock.why, why, sizeof(knock.why) - 1);
 	server->knocks[0] = knock;
 }

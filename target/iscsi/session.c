@@ -22,6 +22,7 @@ pool_new(struct session *session)
 {
 	unsigned n = session->depth + IMMEDIATE_MAX + TX_TASKS;
 
+	assert(session->tasks == NULL && session->depth > 0);
 	assert(n < UINT16_MAX);
 	session->tasks = calloc(n, sizeof(*session->tasks));
 	session->tmfs = tmf_pool_new(session);
@@ -54,6 +55,7 @@ session_new(struct conn *conn, const char *initiator, const uint8_t isid[6],
 {
 	struct session *session = calloc(1, sizeof(*session));
 
+	assert(initiator[0] != '\0' && strlen(initiator) <= SCSI_NAME_MAX);
 	assert(conn->session == NULL && discovery == (tgt == NULL));
 	if (session == NULL)
 		return NULL;
@@ -77,6 +79,7 @@ session_new(struct conn *conn, const char *initiator, const uint8_t isid[6],
 		return NULL;
 	}
 	session->tsih = server_tsih(conn->server);
+	assert(session->tsih != 0);
 	conn->session = session;
 	return session;
 }
@@ -141,14 +144,10 @@ window_depth(const struct session *session)
 uint32_t
 session_max_cmd_sn(struct session *session)
 {
-	unsigned depth, used = session->busy;
+	unsigned depth = window_depth(session), used = session->busy;
 	uint32_t max;
 
-	if (session->discovery) {
-		session->max_cmd_sn = session->exp_cmd_sn + 1;
-		return session->max_cmd_sn;
-	}
-	depth = window_depth(session);
+	assert(depth > 0);
 	max = session->exp_cmd_sn + (used < depth ? depth - used : 0) - 1;
 	if (sn_before(session->max_cmd_sn, max))
 		session->max_cmd_sn = max;

@@ -89,6 +89,7 @@ static void
 fed(struct session *session)
 {
 	assert(session->hungry > 0);
+	assert(!TAILQ_EMPTY(&session->conn->server->hungry));
 	if (--session->hungry == 0)
 		TAILQ_REMOVE(&session->conn->server->hungry, session,
 		    hungry_link);
@@ -140,6 +141,7 @@ share_cancel(struct task *task)
 
 	if (!task->is_hungry)
 		return;
+	assert(!task->has_share && session->hungry > 0);
 	STAILQ_REMOVE(&session->hungry_tasks, &task->op, op, queue);
 	task->is_hungry = false;
 	fed(session);

@@ -194,6 +194,8 @@ task_answer(struct task *task)
 	struct conn *conn = task->session->conn;
 	const struct scsi_cmd *cmd = &task->cmd;
 
+	assert(task->win == NULL && task->imm == NULL);
+	assert(!task->tx.queued && !task->draining);
 	if (cmd->aborted && !cmd->abort_notify)
 		task->no_reply = true;
 	if (task->no_reply || conn->closing)
@@ -210,7 +212,8 @@ task_end(struct task *task)
 	struct session *session = task->session;
 	struct conn *conn = session->conn;
 
-	assert(task->win == NULL && !task->receiving);
+	assert(task->win == NULL && !task->receiving && !task->tx.queued);
+	assert(!task->started || task->cmd.op.ended);
 	data_out_unpin(task);
 	stash_free(task);
 	if (task->no_reply || task->fault != FAULT_NONE)

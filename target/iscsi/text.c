@@ -147,6 +147,7 @@ hex_decode(const char *p, uint8_t *out, size_t max)
 {
 	size_t digits = strlen(p), n = (digits + 1) / 2;
 
+	assert(max > 0);
 	if (digits == 0 || n > max)
 		return -EINVAL;
 	memset(out, 0, n);

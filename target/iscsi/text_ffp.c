@@ -148,6 +148,7 @@ put_piece(struct conn *conn, struct ctl *ctl)
 	size_t len = MIN(left, MIN(conn->params.max_send_segment, PIECE_MAX));
 
 	assert(stream->text_off <= stream->text_len);
+	assert(stream->text_out != NULL && ctl->heap == NULL);
 	if (len > 0) {
 		ctl->heap = malloc(len);
 		if (ctl->heap == NULL) {
@@ -177,6 +178,7 @@ control_text(struct conn *conn, const struct pdu *pdu, const uint8_t *data)
 
 	if (ctl == NULL)
 		return false;
+	assert(stream->text_in.len <= TEXT_MAX);
 	ctl->out.itt = pdu->itt;
 	memcpy(ctl->out.lun, pdu->lun, sizeof(pdu->lun));
 	if (pdu->ttt != TAG_NONE && stream->text_out != NULL &&

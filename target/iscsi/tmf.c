@@ -93,6 +93,7 @@ scsi_part(struct tmf *tmf, enum scsi_tmf function)
 	struct conn *conn = tmf->session->conn;
 	struct task *task;
 
+	assert(!tmf->wait_used && conn->stream->barrier);
 	/* SCSI does not know those that wait for their share of buffers. */
 	TAILQ_FOREACH(task, &tmf->session->live, link)
 		if (function != SCSI_QUERY_TASK_SET && task->is_hungry &&
@@ -185,7 +186,9 @@ tmf_timeout(void *arg)
 {
 	struct tmf *tmf = arg;
 
-	assert(tmf->on != NULL);
+	assert(tmf->on != NULL && tmf->op_used);
+	if (tmf->op.pending == 0)
+		return;		/* woken in this very turn */
 	STAILQ_REMOVE(tmf->on, &tmf->op, op, queue);
 	tmf->on = NULL;
 	tmf->timed_out = true;
@@ -195,6 +198,7 @@ tmf_timeout(void *arg)
 static void
 wait_on(struct tmf *tmf, struct op_queue *queue)
 {
+	assert(tmf->on == NULL && !tmf->timed_out);
 	tmf->on = queue;
 	op_wait(queue, &tmf->op);
 	timer_start(tmf->session->conn->server->loop, &tmf->timer,
@@ -256,6 +260,7 @@ tmf_answer(struct tmf *tmf)
 {
 	struct conn *conn = tmf->session->conn;
 
+	assert(tmf->op_used && tmf->ctl != NULL && tmf->ctl->used);
 	if (tmf->timed_out) {
 		log_warn("conn=%u task management function %u takes too "
 		    "long: rejected", conn->id, tmf->pdu.flags & 0x7fu);

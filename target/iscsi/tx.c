@@ -66,6 +66,7 @@ put_header(struct conn *conn, struct pdu_out *out, enum sn_use sn)
 	struct tx *tx = &conn->stream->tx;
 	uint8_t *p = tx_arena(tx, BHS_LEN);
 
+	assert(conn->session != NULL && !conn->closing);
 	out->stat_sn = sn == SN_NONE ? 0 : conn->stat_sn;
 	if (sn == SN_TAKE)
 		conn->stat_sn++;
@@ -129,6 +130,7 @@ fill_r2t(struct conn *conn, const struct r2t *r2t)
 	};
 
 	memcpy(out.lun, r2t->task->cmd.lun, sizeof(out.lun));
+	assert(r2t->len > 0 && r2t->len <= conn->params.max_burst);
 	put_header(conn, &out, SN_NEXT);
 }
 
@@ -170,6 +172,7 @@ fill_data_in(struct conn *conn, struct task *task)
 	bool last;
 
 	assert(left > 0 && task->burst < params->max_burst);
+	assert(range_ok(task->sent, left, cmd->in.len));
 	len = MIN(len, params->max_burst - task->burst);
 	niov = iov_slice(iov, nitems(iov), cmd->in.iov, cmd->in.niov,
 	    task->sent, len);
@@ -265,7 +268,7 @@ tx_fill(struct conn *conn)
 	struct tx *tx = &conn->stream->tx;
 	struct tx_item *item;
 
-	assert(TAILQ_EMPTY(&tx->sending));
+	assert(TAILQ_EMPTY(&tx->sending) && !tx->in_flight);
 	tx->niov = tx->tasks = 0;
 	tx->bytes = tx->used = 0;
 	while ((item = TAILQ_FIRST(&tx->queue)) != NULL && tx_has_room(tx)) {
@@ -283,6 +286,7 @@ item_done(struct conn *conn, struct tx_item *item)
 {
 	struct ctl *ctl;
 
+	assert(item->queued);
 	item->queued = false;
 	switch (item->kind) {
 	case TX_CTL:
@@ -337,7 +341,8 @@ tx_run_fill(struct conn *conn)
 		return;
 	}
 	tx_fill(conn);
-	assert(tx->niov > 0);
+	assert(tx->niov > 0 && tx->niov <= TX_IOV);
+	assert(tx->used <= TX_ARENA && tx->tasks <= TX_TASKS);
 	tx->start_ns = loop_now(conn->server->loop);
 	tx->in_flight = true;
 	sock_send(conn->sock, &tx->io, tx->iov, tx->niov, &tx->op);
@@ -405,7 +410,7 @@ tx_wake(struct conn *conn)
 void
 tx_put(struct conn *conn, struct tx_item *item)
 {
-	assert(!item->queued);
+	assert(!item->queued && !conn->closing);
 	item->queued = true;
 	TAILQ_INSERT_TAIL(&conn->stream->tx.queue, item, link);
 	tx_wake(conn);
