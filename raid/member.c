@@ -118,6 +118,19 @@ lost_with(const struct raid *raid, unsigned role)
 }
 
 bool
+member_avoided(const struct member *m)
+{
+	const struct raid *raid = m->raid;
+
+	if (m->late == 0 || raid->synced < raid->map.member_size)
+		return false;
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].state != RAID_MEMBER_IN_SYNC)
+			return false;
+	return true;
+}
+
+bool
 member_vital(const struct member *m)
 {
 	return !raid_level_serves(&m->raid->map, lost_with(m->raid,

@@ -15,6 +15,8 @@
 #include <string.h>
 
 #define LOG_AREA LOG_RAID
+#define DEADLINE_HDD_MS 2000u
+#define DEADLINE_SSD_MS 500u
 #define NLOCKS (RAID_ROWS + 1)
 
 static void
@@ -51,13 +53,15 @@ alloc_pools(struct raid *raid)
 	size_t sb_bytes = 2 * RAID_MEMBERS_MAX * (size_t)SB1_BYTES;
 
 	raid->bufs = buf_pool_new(RAID_ROWS, RAID_LARGE_BUFS);
+	raid->guards = guards_new();
 	raid->reqs = calloc(RAID_REQS, sizeof(*raid->reqs));
 	raid->rows = calloc(RAID_ROWS, sizeof(*raid->rows));
 	raid->fixes = calloc(RAID_FIXES, sizeof(*raid->fixes));
 	raid->locks = calloc(NLOCKS, sizeof(*raid->locks));
 	raid->zeroes = aligned_alloc(4096, ROW_BYTES_MAX);
 	raid->sb_mem = aligned_alloc(4096, sb_bytes);
-	if (raid->bufs == NULL || raid->reqs == NULL || raid->rows == NULL ||
+	if (raid->bufs == NULL || raid->guards == NULL ||
+	    raid->reqs == NULL || raid->rows == NULL ||
 	    raid->fixes == NULL || raid->locks == NULL ||
 	    raid->zeroes == NULL || raid->sb_mem == NULL)
 		return false;
@@ -138,6 +142,7 @@ void
 raid_free(struct raid *raid)
 {
 	buf_pool_free(raid->bufs);
+	guards_free(raid->guards);
 	free(raid->reqs);
 	free(raid->rows);
 	free(raid->fixes);
@@ -208,9 +213,19 @@ raid_run(struct raid *raid)
 	set_geometry(raid);
 	raid_check(raid);
 	raid->gen_start = raid->gen;
+	if (raid->deadline_ms == 0)
+		raid->deadline_ms = raid->blk.geo.rotational ?
+		    DEADLINE_HDD_MS : DEADLINE_SSD_MS;
 	if (raid->dirty_on_disk)
 		raid_arm_clean(raid);
 	sweep_kick(raid);
+}
+
+void
+raid_set_deadline(struct raid *raid, unsigned deadline_ms)
+{
+	assert(deadline_ms > 0);
+	raid->deadline_ms = deadline_ms;
 }
 
 struct blk *
@@ -244,6 +259,8 @@ member_info(const struct member *m, struct raid_member_info *info)
 	info->writes = m->writes;
 	info->read_bytes = m->read_bytes;
 	info->write_bytes = m->write_bytes;
+	info->stalls = m->stalls;
+	memcpy(info->latency, m->latency, sizeof(info->latency));
 }
 
 void
@@ -373,11 +390,12 @@ raid_stop_run(struct op *op)
 		raid->stopping = raid->sweep.cancel = true;
 		if (raid->active > 0 || !STAILQ_EMPTY(&raid->waiting_ios) ||
 		    raid->sweep.running || raid->cleaning ||
-		    !ppl_idle(raid)) {
+		    !ppl_idle(raid) || !guards_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);
 			return;
 		}
 		timer_stop(raid->loop, &raid->safe_timer);
+		guards_stop(raid);
 		op->step = ST_CLEAN;
 		return;
 	case ST_CLEAN:

@@ -128,6 +128,8 @@ void raid_assemble_start(struct raid_assemble *assemble, struct op *parent);
 /* The array as a device; valid until raid_stop has ended. */
 struct blk *raid_blk(struct raid *raid);
 
+#define RAID_LATENCIES 28u
+
 struct raid_member_info {
 	char path[128];
 	enum raid_member_state state;
@@ -135,6 +137,8 @@ struct raid_member_info {
 	uint8_t device_uuid[16];
 	uint64_t read_errors, write_errors, corrected_errors;
 	uint64_t reads, writes, read_bytes, write_bytes;
+	uint64_t stalls;		/* reads that missed the deadline */
+	uint64_t latency[RAID_LATENCIES];	/* reads in less than 2^i us */
 };
 
 enum raid_task {
@@ -173,6 +177,12 @@ void raid_get_info(const struct raid *raid, struct raid_info *info);
  */
 void raid_set_listener(struct raid *raid,
     void (*fn)(void *arg, const char *what), void *arg);
+
+/*
+ * A member that takes longer to read is passed over (its data is
+ * reconstructed) until it answers.  Default 500 ms, 2 s if rotational.
+ */
+void raid_set_deadline(struct raid *raid, unsigned deadline_ms);
 
 /* Administrator: treat member `role` as faulty from now on. */
 struct raid_fail {

@@ -14,6 +14,7 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "raid/guard.h"
 #include "raid/map.h"
 #include "raid/plan.h"
 #include "raid/ppl_log.h"
@@ -47,6 +48,8 @@ struct member {
 	struct io sb_io;
 	uint64_t read_errors, write_errors, corrected_errors;
 	uint64_t reads, writes, read_bytes, write_bytes;
+	unsigned late;			/* reads past the deadline, in flight */
+	uint64_t stalls, latency[RAID_LATENCIES];
 };
 
 /*
@@ -58,6 +61,8 @@ void member_submit(struct member *m, struct io *io, enum io_kind kind,
     unsigned flags, struct op *op);
 /* From now on nothing is asked of it; to be recorded (super.c). */
 void member_fail(struct member *m, const char *why);
+/* Is it late, and can the others stand in for it? */
+bool member_avoided(const struct member *m);
 /* Would the array fail without it? */
 bool member_vital(const struct member *m);
 /* Does it hold valid data of this row? */
@@ -345,6 +350,8 @@ struct raid {
 
 	/* Pools. */
 	struct buf_pool *bufs;
+	struct guards *guards;
+	unsigned deadline_ms;
 	struct raid_req *reqs;
 	STAILQ_HEAD(, raid_req) free_reqs;
 	struct io_queue waiting_ios;

@@ -33,7 +33,7 @@ changes(const struct io *io)
 
 /* One I/O to one healthy member, if that is all it takes. */
 static bool
-read_direct(struct raid_req *req, struct op *op)
+read_direct(struct raid_req *req)
 {
 	struct raid *raid = req->raid;
 	struct io *orig = req->orig;
@@ -41,11 +41,10 @@ read_direct(struct raid_req *req, struct op *op)
 
 	raid_map_locate(&raid->map, orig->off, &req->place);
 	m = &raid->member[req->place.role];
-	if (orig->len > req->place.left ||
+	if (orig->len > req->place.left || member_avoided(m) ||
 	    !member_has_range(m, req->place.member_off, orig->len))
 		return false;
-	member_submit(m, &req->io, IO_READ, req->place.member_off, orig->len,
-	    orig->iov, orig->niov, 0, op);
+	guard_read(req, m);
 	return true;
 }
 
@@ -173,7 +172,7 @@ req_start(struct raid_req *req, struct op *op)
 	req->result = 0;
 	switch (orig->kind) {
 	case IO_READ:
-		op->step = read_direct(req, op) ? RQ_DIRECT : RQ_READ;
+		op->step = read_direct(req) ? RQ_DIRECT : RQ_READ;
 		return;
 	case IO_WRITE:
 	case IO_ZERO:

@@ -61,11 +61,11 @@ read_direct(struct row *row, struct op *op)
 {
 	row->part = part_bytes(row);
 	row->unreadable = false;
-	if (!part_readable(row)) {
+	if (!part_readable(row) || member_avoided(read_member(row))) {
 		if (row->grain == GRAIN_PIECE)
 			row->grain = GRAIN_ROW;
 		row->part = part_bytes(row);
-		if (!part_readable(row))
+		if (!part_readable(row) || member_avoided(read_member(row)))
 			return RR_LOCK;
 	}
 	part_iov(row);

@@ -146,10 +146,24 @@ begin(struct raid *raid, struct sweep *sweep)
 /* --- a spare takes a place --- */
 
 static bool
-quiesce(struct raid *raid, struct op *op)
+any_late(const struct raid *raid)
 {
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].late > 0)
+			return true;
+	return false;
+}
+
+static bool
+quiesce(struct raid *raid, struct sweep *sweep, struct op *op)
+{
+	if (!raid->frozen && any_late(raid)) {	/* may take long: go on */
+		op_sleep(raid->loop, &sweep->timer, PAUSE_MAX_MS, op);
+		return false;
+	}
 	raid->frozen = true;
-	if (raid->active > 0 || raid->cleaning || !ppl_idle(raid))
+	if (raid->active > 0 || raid->cleaning || !ppl_idle(raid) ||
+	    !guards_idle(raid))
 		op_wait(&raid->idle_waiting, op);
 	else if (raid->sb_running)
 		op_wait(&raid->sb_waiting, op);
@@ -169,6 +183,9 @@ move_member(struct member *dst, struct member *src)
 	dst->read_errors = src->read_errors;
 	dst->write_errors = src->write_errors;
 	dst->reads = dst->writes = dst->read_bytes = dst->write_bytes = 0;
+	dst->stalls = 0;
+	memset(dst->latency, 0, sizeof(dst->latency));
+	assert(dst->late == 0 && src->late == 0);
 	src->blk = NULL;
 	src->state = RAID_MEMBER_MISSING;
 }
@@ -411,7 +428,7 @@ sweep_run(struct op *op)
 			begin(raid, sweep);
 		return;
 	case SW_QUIESCE:
-		if (quiesce(raid, op))
+		if (quiesce(raid, sweep, op))
 			op->step = SW_TAKE;
 		return;
 	case SW_TAKE:

@@ -276,6 +276,53 @@ the_array_goes_clean_when_idle_and_dirty_before_a_write(void **state)
 }
 
 static void
+a_stalled_member_is_reconstructed_not_evicted(void **state)
+{
+	enum { N = 24 };
+	struct world *w = &world;
+	struct raid_info info;
+	struct one_io io[N];
+	static uint8_t data[N][4096];
+	uint64_t start;
+
+	(void)state;
+	world_start(w, 3, RAID_LEFT_SYMMETRIC, 65536, 1 * MIB);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(batch(w, 400 * 1024), 0);
+	raid_set_deadline(w->raid, 40);
+	add_fault(w, 1, (struct fault_rule){ .action = FAULT_STALL,
+	    .kinds = 1u << IO_READ });
+	for (unsigned round = 0; round < 2; round++) {
+		start = loop_now(w->loop);
+		for (unsigned i = 0; i < N; i++)
+			one_io_start(&io[i], raid_blk(w->raid), IO_READ,
+			    i * 80 * 1024, 4096, data[i], 0);
+		for (unsigned i = 0; i < N; i++) {
+			loop_run_op(w->loop, &io[i].op);
+			assert_int_equal(io[i].io.result, 0);
+			assert_memory_equal(data[i], w->model + i * 80 * 1024,
+			    4096);
+		}
+		/* At first the deadline passes, then nobody asks it. */
+		assert_true(loop_now(w->loop) - start <
+		    (round == 0 ? 500 : 40) * NSEC_PER_MSEC);
+	}
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	assert_true(info.member[1].stalls > 0);
+	assert_int_equal(info.member[0].stalls, 0);
+	compare_all(w);
+	memset(data, 0xee, sizeof(data));
+	blk_fault_clear(w->fault[1]);	/* late answers land nowhere */
+	wait_ms(w, 5);
+	for (unsigned i = 0; i < sizeof(data); i++)
+		assert_int_equal(((uint8_t *)data)[i], 0xee);
+	assert_int_equal(w->raid->member[1].late, 0);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
 discard_reads_as_zeroes_and_keeps_parity(void **state)
 {
 	struct world *w = &world;
@@ -311,6 +358,7 @@ main(void)
 		cmocka_unit_test(scattered_buffers_are_copied_not_refused),
 		cmocka_unit_test(
 		    the_array_goes_clean_when_idle_and_dirty_before_a_write),
+		cmocka_unit_test(a_stalled_member_is_reconstructed_not_evicted),
 		cmocka_unit_test(discard_reads_as_zeroes_and_keeps_parity),
 	};
 
