@@ -42,6 +42,7 @@ host_index(const struct doc *doc, const char *name)
 {
 	const struct doc_host *host = doc_host(doc, name);
 
+	assert(host != NULL || strcmp(name, DOC_HOST_ANY) == 0);
 	/* "any" is the last one */
 	return host != NULL ? (unsigned)(host - doc->hosts) : doc->nhosts;
 }
@@ -51,6 +52,7 @@ fill_hosts(struct apply *a, const struct doc *doc)
 {
 	unsigned n = 0;
 
+	assert(a->hosts != NULL && a->texts != NULL);
 	for (unsigned i = 0; i < doc->nhosts; i++) {
 		const struct doc_host *h = &doc->hosts[i];
 		struct target_host_conf *out = &a->hosts[i];
@@ -77,6 +79,7 @@ fill_maps(struct apply *a, struct dozo *d)
 	const struct doc *doc = d->doc;
 	unsigned n = 0;
 
+	assert(a->maps != NULL && a->conf.nmaps == 0);
 	for (unsigned i = 0; i < doc->nmaps; i++) {
 		const struct doc_map *m = &doc->maps[i];
 		const struct dozo_volume *dv = dozo_volume_by_uuid(d,
@@ -131,6 +134,7 @@ dozo_apply(struct dozo *d, struct err *err)
 	struct apply a = { 0 };
 	int r;
 
+	assert(d->server != NULL && d->doc != NULL);
 	r = fill(&a, d, err);
 	if (r == 0)
 		r = target_apply(d->server, &a.conf, err);
@@ -175,6 +179,7 @@ portal_open(struct dozo *d, const struct sock_addr *addr, uint16_t tag,
 	struct dozo_portal *portal = find_portal(d, addr);
 	int r;
 
+	assert(tag > 0 && d->nportals <= nitems(d->portals));
 	if (portal != NULL && portal->open)
 		return 0;
 	if (portal == NULL) {
@@ -223,6 +228,7 @@ portals_apply(struct dozo *d)
 {
 	const struct doc *doc = d->doc;
 
+	assert(d->serving);
 	for (unsigned i = d->nportals; i-- > 0;) {
 		const struct sock_addr addr = d->portals[i].addr;
 

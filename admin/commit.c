@@ -48,6 +48,7 @@ commit_state(struct doc_commit *c)
 	struct dozo *d = c->dozo;
 	json_t *json;
 
+	assert(c->text == NULL && c->next != d->doc);
 	c->old_generation = d->doc->generation;
 	c->next->generation = MAX(c->next->generation, d->doc->generation) + 1;
 	c->next->written_s = loop_wall_time(d->loop);
@@ -76,6 +77,7 @@ commit_pools(struct doc_commit *c)
 	struct dozo_pool *pool;
 	unsigned n = 0;
 
+	assert(c->text != NULL && c->docs == NULL);
 	doc_free(d->doc);
 	d->doc = c->next;
 	TAILQ_FOREACH(pool, &d->pools, link)

@@ -35,6 +35,7 @@ struct conf_key {
 static int
 set_path(char *dst, size_t size, const char *value, struct err *err)
 {
+	assert(size > 1);
 	if (value[0] != '/')
 		return err_set(err, EINVAL, "\"%.80s\" is not an absolute path",
 		    value);
@@ -289,6 +290,7 @@ conf_parse_addr(const char *text, struct sock_addr *addr, struct err *err)
 const char *
 conf_print_addr(const struct sock_addr *addr, char *text, size_t size)
 {
+	assert(size > 8);
 	if (strchr(addr->text, ':') != NULL)
 		snprintf(text, size, "[%s]:%u", addr->text, addr->port);
 	else

@@ -101,6 +101,7 @@ conn_send(struct conn *c, const json_t *json)
 	size_t len;
 	struct line *line;
 
+	assert(c->out_bytes <= CONTROL_QUEUE_MAX + 1);
 	if (c->dead)
 		return;
 	len = json_dumpb(json, NULL, 0, JSON_COMPACT);
@@ -257,6 +258,7 @@ finish_line(struct conn *c)
 {
 	struct req *req = c->req;
 
+	assert(c->rx.pending == 0);
 	c->req = NULL;
 	if (req == NULL)
 		return;
@@ -283,6 +285,7 @@ make_room(struct conn *c)
 	size_t size = c->in_size == 0 ? RECV_CHUNK : c->in_size * 2;
 	char *in;
 
+	assert(c->in_len <= c->in_size);
 	if (c->in_size - c->in_len >= RECV_CHUNK / 2)
 		return true;
 	if (size > CONTROL_LINE_MAX)

@@ -2,6 +2,7 @@
 /* dozoctl: one request, one answer, one exit status. */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,6 +52,7 @@ health_status(const struct ctl *ctl, const json_t *result)
 {
 	const char *health = json_text(result, "health");
 
+	assert(ctl->verb != NULL);
 	if (strcmp(ctl->verb->name, "status") != 0 &&
 	    strcmp(ctl->verb->name, "pool.status") != 0)
 		return CTL_OK;
@@ -64,6 +66,7 @@ show_reply(struct ctl *ctl, const json_t *reply)
 	const json_t *result = json_object_get(reply, "result");
 	const json_t *job = json_object_get(reply, "job");
 
+	assert(ctl->verb != NULL);
 	if (!json_is_true(json_object_get(reply, "ok"))) {
 		if (ctl->json) {
 			json_dumpf(json_object_get(reply, "error"), stdout,

@@ -40,6 +40,7 @@ is_option(const char *word)
 static void
 option_name(const char *arg, char *text, size_t size)
 {
+	assert(size > 3);
 	snprintf(text, size, "--%s", arg);
 	for (char *p = text; *p != '\0'; p++) {
 		if (*p == '_')
@@ -173,6 +174,7 @@ set_list(struct ctl *ctl, const struct verb_arg *arg, struct words *w,
 	json_t *list = json_object_get(ctl->args, arg->name);
 	size_t before;
 
+	assert(arg->type == ARG_TEXTS);
 	if (list == NULL) {
 		list = json_array();
 		json_object_set_new(ctl->args, arg->name, list);
@@ -193,6 +195,7 @@ set_option(struct ctl *ctl, const struct verb_arg *arg, const char *word,
 	const char *value;
 	json_t *json;
 
+	assert((arg->flags & ARG_POSITION) == 0);
 	if (arg->type == ARG_BOOL) {
 		json_object_set_new(ctl->args, arg->name, json_true());
 		return 0;
@@ -273,6 +276,7 @@ verb_option(struct ctl *ctl, const char *word, struct words *w,
 	struct option_names names = { .verb = ctl->verb };
 	char text[64];
 
+	assert(ctl->verb != NULL);
 	for (size_t i = 0; i < ctl->verb->nargs; i++) {
 		const struct verb_arg *arg = &ctl->verb->args[i];
 		size_t len;
@@ -298,6 +302,7 @@ position(struct ctl *ctl, const char *word, unsigned *nth, struct err *err)
 {
 	unsigned n = 0;
 
+	assert(ctl->verb != NULL);
 	for (size_t i = 0; i < ctl->verb->nargs; i++) {
 		const struct verb_arg *arg = &ctl->verb->args[i];
 		json_t *json;
@@ -362,6 +367,7 @@ ctl_parse(struct ctl *ctl, int argc, char **argv, struct err *err)
 	unsigned nth = 0;
 	int r;
 
+	assert(argc > 1 && ctl->args == NULL);
 	ctl->args = json_object();
 	while (w.at < w.argc && w.argv[w.at][0] == '-') {
 		const char *word = next_word(&w);
@@ -419,6 +425,7 @@ ctl_usage(FILE *out)
 static void
 value_name(const struct verb_arg *arg, char *text, size_t size)
 {
+	assert(size > strlen(arg->name));
 	if (arg->value != NULL) {
 		snprintf(text, size, "%s", arg->value);
 		return;

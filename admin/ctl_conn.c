@@ -2,6 +2,7 @@
 /* dozoctl's end of the control socket: lines of JSON, blocking. */
 #include "config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@ ctl_connect(struct ctl *ctl, struct err *err)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 
+	assert(ctl->fd < 0 && ctl->socket != NULL);
 	if (strlen(ctl->socket) >= sizeof(addr.sun_path))
 		return err_set(err, ENAMETOOLONG, "the path of the socket is "
 		    "too long");
@@ -55,6 +57,7 @@ ctl_send(struct ctl *ctl, const char *verb, json_t *args, struct err *err)
 	char *text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
 	size_t len, done = 0;
 
+	assert(ctl->fd >= 0);
 	json_decref(json);
 	if (text == NULL)
 		return err_set(err, ENOMEM, "out of memory");
@@ -82,6 +85,7 @@ fill(struct ctl *ctl, struct err *err)
 {
 	ssize_t n;
 
+	assert(ctl->fd >= 0 && ctl->in_len <= ctl->in_size);
 	if (ctl->in_size - ctl->in_len < 4096) {
 		size_t size = ctl->in_size == 0 ? 16384 : ctl->in_size * 2;
 		char *in = realloc(ctl->in, size);

@@ -122,6 +122,7 @@ join(const json_t *list, char *text, size_t size)
 {
 	size_t len = 0;
 
+	assert(size > 0);
 	for (size_t i = 0; i < json_array_size(list) && len < size; i++)
 		len += (size_t)snprintf(text + len, size - len, "%s%s",
 		    i > 0 ? "," : "",
@@ -148,6 +149,7 @@ cell(const json_t *obj, const struct column *c, char *text, size_t size)
 {
 	const json_t *value = json_object_get(obj, c->key);
 
+	assert(size > 1 && c->title != NULL);
 	text[0] = '\0';
 	switch (c->kind) {
 	case COL_TEXT:
@@ -203,6 +205,7 @@ print_table(const struct table *t, const json_t *list)
 {
 	size_t width[COLUMNS_MAX] = { 0 };
 
+	assert(t->empty != NULL && t->column[0].title != NULL);
 	if (json_array_size(list) == 0) {
 		printf("%s\n", t->empty);
 		return;

@@ -2,6 +2,7 @@
 /* dozoctl: what goes on until it is done or interrupted. */
 #include "config.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@ ask(struct ctl *ctl, const char *verb, json_t *args, int *status)
 	struct err err = { 0 };
 	json_t *reply = ctl_call(ctl, verb, args, &err), *result;
 
+	assert(ctl->fd >= 0);
 	if (reply == NULL) {
 		*status = ctl_complain_err(&err, CTL_FAILED);
 		return NULL;
@@ -125,6 +127,7 @@ same_volume(const json_t *stats, const json_t *volume)
 static double
 per_second(uint64_t now, uint64_t before, double seconds)
 {
+	assert(seconds >= 0);
 	return seconds > 0 && now >= before ?
 	    (double)(now - before) / seconds : 0;
 }

@@ -7,6 +7,7 @@
 
 #include "admin/disks.h"
 
+#include <assert.h>
 #include <blkid/blkid.h>
 #include <dirent.h>
 #include <errno.h>
@@ -27,11 +28,13 @@ disks_add(struct disks *disks, const char *path)
 {
 	struct disk *grown;
 
+	assert(disks->n <= DISKS_MAX);
 	for (unsigned i = 0; i < disks->n; i++) {
 		if (strcmp(disks->disk[i].path, path) == 0)
 			return;
 	}
-	if (disks->n == DISKS_MAX || strlen(path) >= DOC_PATH_SIZE)
+	if (disks->n == DISKS_MAX || strlen(path) >= DOC_PATH_SIZE ||
+	    path[0] == '\0')
 		return;
 	grown = realloc(disks->disk, (disks->n + 1) * sizeof(*grown));
 	if (grown == NULL)
@@ -66,6 +69,7 @@ read_line(const char *path, char *text, size_t size)
 	FILE *f = fopen(path, "re");
 	size_t len;
 
+	assert(size > 1);
 	text[0] = '\0';
 	if (f == NULL)
 		return;
@@ -157,6 +161,7 @@ device_holder(struct disk *disk, dev_t dev)
 static void
 probe_contents(struct disk *disk, int fd)
 {
+	assert(fd >= 0);
 	blkid_probe probe = blkid_new_probe();
 	const char *type = NULL, *label = NULL, *uuid = NULL;
 
@@ -192,6 +197,7 @@ look_at(struct disk *disk)
 	int fd = open(disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat sb;
 
+	assert(!disk->present && disk->contents[0] == '\0');
 	if (fd < 0)
 		return;
 	if (fstat(fd, &sb) == 0 &&
@@ -228,6 +234,8 @@ disks_find_member(const struct disks *disks, const struct disk *from,
 	const struct disk *end = disks->disk + disks->n;
 	const struct disk *disk = from != NULL ? from + 1 : disks->disk;
 
+	assert(strlen(uuid) == UUID_SIZE - 1);
+	assert(from == NULL || (from >= disks->disk && from < end));
 	for (; disk != NULL && disk < end; disk++) {
 		if (disk->is_device && disk->holder[0] == '\0' &&
 		    strcmp(disk->uuid, uuid) == 0 && strncmp(disk->contents,
@@ -277,6 +285,7 @@ check_blank(const struct disk *disk, bool force, struct err *err)
 int
 disks_check_blank(const struct disks *disks, bool force, struct err *err)
 {
+	assert(disks->n > 0);
 	for (unsigned i = 0; i < disks->n; i++) {
 		const struct disk *disk = &disks->disk[i];
 		int r = check_blank(disk, force, err);

@@ -45,6 +45,7 @@ check_keys(const struct place *at, const json_t *obj, const char *const *known)
 	const char *key;
 	json_t *value;
 
+	assert(known[0] != NULL && at->err != NULL);
 	if (!json_is_object(obj))
 		return bad(at, "it", "is not an object");
 	/* jansson's iterator wants a non-const object but does not change it */
@@ -66,6 +67,7 @@ get_text(const struct place *at, const json_t *obj, const char *key,
 	const json_t *value = json_object_get(obj, key);
 	const char *text = json_string_value(value);
 
+	assert(size > 0);
 	dst[0] = '\0';
 	if (value == NULL || json_is_null(value))
 		return required ? bad(at, key, "is missing") : 0;
@@ -108,6 +110,7 @@ get_number(const struct place *at, const json_t *obj, const char *key,
 {
 	const json_t *value = json_object_get(obj, key);
 
+	assert(max <= INT64_MAX);
 	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
 	    (uint64_t)json_integer_value(value) > max)
 		return bad(at, key, "is missing or not a number in range");
@@ -121,6 +124,7 @@ get_texts(const struct place *at, const json_t *obj, const char *key,
 {
 	const json_t *list = json_object_get(obj, key);
 
+	assert(size > 0 && max > 0);
 	*n = 0;
 	if (list == NULL)
 		return 0;
@@ -144,6 +148,7 @@ get_chap(const struct place *at, const json_t *obj, const char *key,
 	static const char *const known[] = { "user", "secret", NULL };
 	const json_t *value = json_object_get(obj, key);
 
+	assert(chap->user[0] == '\0');
 	if (value == NULL)
 		return 0;
 	if (check_keys(at, value, known) != 0 ||
@@ -322,6 +327,7 @@ parse_list(struct doc *doc, const json_t *json, const char *list,
 	const json_t *array = json_object_get(json, list);
 	int r = 0;
 
+	assert(list != NULL && parse != NULL);
 	if (array == NULL)
 		return 0;
 	if (!json_is_array(array))
@@ -399,6 +405,7 @@ doc_pool_json(const struct doc_pool *pool)
 {
 	json_t *members = json_array();
 
+	assert(pool->nmembers <= DOC_MEMBERS_MAX);
 	for (unsigned i = 0; i < pool->nmembers; i++)
 		json_array_append_new(members, json_pack("{s:s, s:s}",
 		    "path", pool->member[i].path,
@@ -436,6 +443,7 @@ static void
 put_chap(json_t *obj, const char *key, const struct target_chap *chap,
     bool secrets)
 {
+	assert((chap->user[0] == '\0') == (chap->secret[0] == '\0'));
 	if (chap->user[0] == '\0')
 		return;
 	json_object_set_new(obj, key, secrets ?
@@ -453,6 +461,8 @@ doc_host_json(const struct doc_host *host, bool secrets)
 	    "networks", texts_json(host->network[0],
 	    sizeof(host->network[0]), host->nnetworks));
 
+	assert(host->niqns <= DOC_HOST_IQNS);
+	assert(host->nnetworks <= DOC_HOST_NETWORKS);
 	if (obj != NULL) {
 		put_chap(obj, "chap", &host->chap, secrets);
 		put_chap(obj, "mutual", &host->mutual, secrets);
@@ -463,6 +473,7 @@ doc_host_json(const struct doc_host *host, bool secrets)
 json_t *
 doc_map_json(const struct doc_map *map)
 {
+	assert(map->lun < SCSI_LUNS_MAX);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:i, s:b}",
 	    "pool", map->pool, "volume", map->volume,
 	    "volume_uuid", map->volume_uuid, "host", map->host,

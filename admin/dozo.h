@@ -16,6 +16,7 @@
 #include "admin/state.h"
 #include "admin/work.h"
 #include "core/loop.h"
+#include "core/util.h"
 #include "pool/pool.h"
 #include "raid/raid.h"
 #include "target/target.h"
@@ -108,6 +109,13 @@ bool dozo_split_path(const char *path, char pool[NAME_SIZE],
     char volume[NAME_SIZE], struct err *err);
 /* A random UUID in text form. */
 void dozo_new_uuid(struct dozo *d, char text[UUID_SIZE]);
+
+/* --- check.c: invariants, by assert --- */
+
+void doc_assert(const struct doc *doc);
+void dozo_pool_check(const struct dozo_pool *pool);
+/* Of everything; between two changes. */
+void dozo_check(const struct dozo *d);
 
 /* --- apply.c --- */
 

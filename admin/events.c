@@ -61,6 +61,7 @@ event_emit(struct dozo *d, const char *kind, json_t *data)
 	struct events *e = d->events;
 	json_t *event;
 
+	assert(kind[0] != '\0');
 	event = json_pack("{s:s, s:I, s:I, s:o?}", "event", kind,
 	    "seq", (json_int_t)(e->last_seq + 1),
 	    "time_s", (json_int_t)loop_wall_time(d->loop), "data", data);
@@ -82,6 +83,7 @@ events_since(struct dozo *d, uint64_t since, unsigned max)
 	uint64_t first = e->last_seq >= EVENTS_KEPT ?
 	    e->last_seq - EVENTS_KEPT + 1 : 1;
 
+	assert(max > 0);
 	if (since + 1 > first)
 		first = since + 1;
 	if (e->last_seq >= max && first < e->last_seq - max + 1)

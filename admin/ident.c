@@ -23,6 +23,7 @@ ident_name_ok(const char *what, const char *name, struct err *err)
 {
 	size_t len = strlen(name);
 
+	assert(what != NULL);
 	if (len >= 1 && len < NAME_SIZE &&
 	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
 		return true;
@@ -147,6 +148,7 @@ ident_nearest(const char *word,
 	const char *best = NULL, *name;
 	unsigned least = 4;
 
+	assert(word != NULL && candidate != NULL);
 	for (size_t i = 0; (name = candidate(arg, i)) != NULL; i++) {
 		size_t len = strlen(word);
 		unsigned d = distance(word, name);

@@ -160,6 +160,7 @@ dozo_pool_describe(const struct dozo_pool *pool, struct doc_pool *out)
 	struct raid_info array;
 	struct pool_info info;
 
+	assert(pool->raid != NULL && pool->pool != NULL);
 	assert(pool->state == DOZO_POOL_ONLINE || pool->raid != NULL);
 	memset(out, 0, sizeof(*out));
 	raid_get_info(pool->raid, &array);
@@ -188,6 +189,7 @@ open_member(struct dozo_pool *pool, const char *path, struct blk **out,
 	struct blk *fault;
 	int r;
 
+	assert(path[0] != '\0');
 	r = blk_file_open(pool->dozo->loop, path, false, out, err);
 	if (r != 0 || !pool->dozo->fault_injection)
 		return r;
@@ -237,6 +239,8 @@ pool_online(struct dozo_pool *pool, struct err *err)
 {
 	struct volume *volume = NULL;
 
+	assert(pool->raid != NULL && pool->pool != NULL);
+	assert(TAILQ_EMPTY(&pool->volumes));
 	while ((volume = pool_volume_next(pool->pool, volume)) != NULL) {
 		if (dozo_volume_add(pool, volume, err) == NULL)
 			return -ENOMEM;
@@ -312,6 +316,7 @@ up_close_members(struct pool_up *up)
 static void
 up_open(struct pool_up *up)
 {
+	assert(up->assemble.nblks == 0);
 	if (!up_open_members(up) && up->patience_ms > 0) {
 		up->patience_ms -= MIN(up->patience_ms, UP_RETRY_MS);
 		up_close_members(up);
@@ -372,8 +377,9 @@ up_add_found(struct pool_up *up)
 	struct raid_assemble *assemble = &up->assemble;
 	const struct disk *disk = NULL;
 
-	while ((disk = disks_find_member(&up->disks, disk, up->array_text)) !=
-	    NULL && assemble->nblks < DOC_MEMBERS_MAX) {
+	while (up->array_text[0] != '\0' && assemble->nblks <
+	    DOC_MEMBERS_MAX && (disk = disks_find_member(&up->disks, disk,
+	    up->array_text)) != NULL) {
 		struct err why = { 0 };
 
 		if (up_has(up, disk->path))
@@ -397,6 +403,7 @@ up_array(struct pool_up *up)
 {
 	struct raid_assemble *assemble = &up->assemble;
 
+	assert(up->pool->raid == NULL);
 	up_add_found(up);
 	if (assemble->nblks < up->nmembers)
 		up_report_missing(up);
@@ -444,6 +451,7 @@ up_online(struct pool_up *up)
 {
 	struct dozo_pool *pool = up->pool;
 
+	assert(up->pool->pool == NULL);
 	if (!err_is(&up->err) && err_is(&up->open.err))
 		up->err = up->open.err;
 	if (!err_is(&up->err)) {
@@ -566,6 +574,7 @@ pool_make_close(struct pool_make *make)
 static void
 make_format(struct pool_make *make)
 {
+	assert(make->nopen == make->spec.members);
 	if (make->create.raid == NULL) {
 		make->err = make->create.err;
 		pool_make_close(make);
@@ -585,6 +594,7 @@ make_online(struct pool_make *make)
 {
 	struct dozo_pool *pool = make->pool;
 
+	assert(make->pool->raid == NULL);
 	if (make->open.pool == NULL) {
 		make->err = make->open.err;
 		return;

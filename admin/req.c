@@ -60,6 +60,7 @@ static const struct op_type req_type = {
 void
 dozo_lock(struct dozo *d, struct op *op)
 {
+	assert(op->pending == 0);
 	if (d->changing)
 		op_wait(&d->change_wait, op);	/* the lock is handed over */
 	else
@@ -162,6 +163,7 @@ is_detached(const struct req *req)
 static void
 req_prepare(struct req *req)
 {
+	assert(!err_is(&req->err) && req->result == NULL);
 	req->op.step = REQ_BEGIN;
 	if (verb_schema_check(req->schema, req->args, &req->err) == 0 &&
 	    req->verb->prepare != NULL)
@@ -191,6 +193,7 @@ req_begin(struct req *req)
 static void
 req_commit(struct req *req)
 {
+	assert(req->commit == NULL);
 	req->op.step = REQ_APPLY;
 	if (err_is(&req->err) || req->next == NULL || req->dry_run)
 		return;
@@ -237,6 +240,7 @@ req_apply(struct req *req)
 static void
 req_undo(struct req *req)
 {
+	assert(req->undo == NULL);
 	req->op.step = REQ_END;
 	if (!err_is(&req->err) || req->dry_run)
 		return;
@@ -260,6 +264,9 @@ req_finished(struct req *req)
 {
 	struct dozo *d = req->dozo;
 
+	assert(!req->ended && !req->locked);
+	if ((req->schema->flags & VERB_CHANGE) != 0)
+		dozo_check(d);
 	req->ended = true;
 	req->end_ns = loop_now(d->loop);
 	if ((req->schema->flags & VERB_CHANGE) != 0 && !req->dry_run) {
@@ -469,6 +476,7 @@ err_code_name(int code)
 json_t *
 err_json(const struct err *err)
 {
+	assert(err_is(err));
 	return json_pack("{s:s, s:s, s:s}", "code", err_code_name(err->code),
 	    "text", err->text, "hint", err->hint);
 }
@@ -536,6 +544,7 @@ job_json(const struct req *req)
 	uint64_t done = 0, total = 0, end, elapsed_ns, rate = 0;
 	json_t *json;
 
+	assert(req->is_job && req->id > 0);
 	if (req->progress != NULL)
 		req->progress(req, &done, &total);
 	end = req->ended ? req->end_ns : loop_now(req->dozo->loop);

@@ -50,7 +50,7 @@ struct req {
 	json_t *result;			/* object, array or NULL */
 	struct doc *next;		/* the document after this change */
 	bool apply;			/* apply although the document stays */
-	struct dozo_pool *forget;	/* closed; freed once next is in force */
+	struct dozo_pool *forget;	/* closed; freed with the commit */
 	struct dozo_pool *fresh;	/* opened; closed if next cannot be */
 	void *work;			/* the verb's own, malloc'ed */
 	/* private */

@@ -222,6 +222,7 @@ const size_t verb_schemas_count = nitems(verb_schemas);
 const struct verb_schema *
 verb_schema_find(const char *name)
 {
+	assert(name != NULL);
 	for (size_t i = 0; i < verb_schemas_count; i++) {
 		if (strcmp(verb_schemas[i].name, name) == 0)
 			return &verb_schemas[i];
@@ -336,6 +337,7 @@ unknown_arg(const struct verb_schema *schema, const char *key,
 {
 	const char *nearest = ident_nearest(key, arg_name, schema);
 
+	assert(schema->nargs == 0 || schema->args != NULL);
 	err_set(err, EINVAL, "%s has no argument \"%.40s\"", schema->name,
 	    key);
 	if (nearest != NULL)
@@ -350,6 +352,7 @@ verb_schema_check(const struct verb_schema *schema, const json_t *args,
 	const char *key, *wanted;
 	json_t *value;
 
+	assert(schema != NULL);
 	if (args != NULL && !json_is_object(args))
 		return err_set(err, EINVAL, "args is not an object");
 	/* jansson's iterator wants a non-const object, does not change it */

@@ -73,6 +73,7 @@ static const struct op_type wait_type = {
 static void
 wait_for(struct dozo *d, struct wait *wait, void (*begin)(struct wait *wait))
 {
+	assert(begin != NULL && wait->n == 0);
 	wait->dozo = d;
 	wait->begin = begin;
 	op_start(&wait->op, &wait_type, loop_sched(d->loop), NULL);
@@ -112,6 +113,7 @@ read_doc(struct dozo *d, struct err *err)
 	size_t len;
 	int r;
 
+	assert(d->doc == NULL && d->state != NULL);
 	r = state_read(d->state, "config.json", &text, &len, err);
 	if (r == -ENOENT) {
 		d->doc = doc_new();
@@ -142,6 +144,7 @@ open_pools(struct wait *wait)
 {
 	struct dozo *d = wait->dozo;
 
+	assert(wait->ups != NULL);
 	for (unsigned i = 0; i < d->doc->npools; i++) {
 		const struct doc_pool *want = &d->doc->pools[i];
 		struct dozo_pool *pool;
@@ -164,6 +167,7 @@ read_docs(struct wait *wait)
 {
 	struct dozo_pool *pool;
 
+	assert(wait->docs != NULL);
 	TAILQ_FOREACH(pool, &wait->dozo->pools, link) {
 		if (pool->state != DOZO_POOL_ONLINE)
 			continue;
@@ -179,6 +183,7 @@ adopt_newer(struct dozo *d, const struct pool_doc *doc)
 	struct err err = { 0 };
 	struct doc *newer;
 
+	assert(doc != NULL && d->doc != NULL);
 	if (err_is(&doc->err)) {
 		log_warn("a pool's copy of the configuration cannot be read: "
 		    "%s", doc->err.text);
@@ -276,6 +281,7 @@ open_portal(struct dozo *d, unsigned i, struct err *err)
 static int
 open_portals(struct dozo *d, struct err *err)
 {
+	assert(!d->serving && d->conf.nlisten > 0);
 	for (unsigned i = 0; i < d->conf.nlisten; i++) {
 		if (open_patiently(d, open_portal, i, err) != 0) {
 			err_hint(err, "Stop what listens there, or change "
@@ -291,6 +297,7 @@ open_portals(struct dozo *d, struct err *err)
 int
 dozo_start(struct dozo *d, struct err *err)
 {
+	assert(d->loop == NULL && d->conf.state_dir[0] == '/');
 	TAILQ_INIT(&d->pools);
 	op_queue_init(&d->change_wait);
 	d->loop = loop_new(err);
@@ -341,6 +348,7 @@ stop_pools(struct wait *wait)
 	struct dozo_pool *pool;
 	struct pool_down *downs = wait->downs;
 
+	assert(downs != NULL && wait->dozo->stopping);
 	TAILQ_FOREACH(pool, &wait->dozo->pools, link) {
 		if (pool->raid == NULL || wait->n > DOC_POOLS_MAX)
 			continue;

@@ -39,6 +39,7 @@ static int
 state_err(struct err *err, int code, const char *verb, const char *dir,
     const char *name)
 {
+	assert(code > 0);
 	err_set(err, code, "cannot %s %s%s%s: %s", verb, dir,
 	    name[0] != '\0' ? "/" : "", name, strerror(code));
 	if (code == EACCES || code == EPERM)
@@ -83,6 +84,7 @@ take_lock(struct state *st, struct err *err)
 	char pid[24] = "";
 	ssize_t n;
 
+	assert(st->dirfd >= 0 && !st->locked);
 	st->lockfd = openat(st->dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC,
 	    0600);
 	if (st->lockfd < 0)
@@ -150,7 +152,7 @@ state_close(struct state *st)
 		return;
 	/* An empty lock file is the sign of a clean end. */
 	if (st->locked && ftruncate(st->lockfd, 0) != 0)
-		st->locked = false;	/* the next start is slower, that is all */
+		st->locked = false;	/* the next start is slower */
 	if (st->lockfd >= 0)
 		close(st->lockfd);
 	if (st->dirfd >= 0)
@@ -193,6 +195,7 @@ state_read(struct state *st, const char *name, char **text, size_t *len,
 	struct stat sb;
 	int fd, r = 0;
 
+	assert(name[0] != '/' && st->locked);
 	*text = NULL;
 	*len = 0;
 	fd = openat(st->dirfd, name, O_RDONLY | O_CLOEXEC);
@@ -258,6 +261,7 @@ write_temp(struct state *st, const char *temp, const void *text, size_t len)
 {
 	int fd, r;
 
+	assert(st->locked && temp[0] != '/');
 	fd = openat(st->dirfd, temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
 	    0600);
 	if (fd < 0)
@@ -296,6 +300,7 @@ state_remove(struct state *st, const char *name, struct err *err)
 {
 	int r;
 
+	assert(st->locked && name[0] != '/');
 	if (unlinkat(st->dirfd, name, 0) != 0)
 		return errno == ENOENT ? 0 :
 		    state_err(err, errno, "remove", st->dir, name);
@@ -326,6 +331,7 @@ state_history(struct state *st, uint64_t *generations, unsigned max)
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;
 
+	assert(max > 0);
 	if (dir == NULL) {
 		if (fd >= 0)
 			close(fd);
@@ -369,6 +375,7 @@ state_write_config(struct state *st, uint64_t old_generation,
 	char name[48];
 	int r;
 
+	assert(len > 0 && st->locked);
 	state_history_name(old_generation, name, sizeof(name));
 	/* The old document is never away: a second link, then the rename. */
 	unlinkat(st->dirfd, name, 0);

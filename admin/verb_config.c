@@ -44,6 +44,7 @@ export_read(void *arg)
 static void
 export_result(struct req *req, const struct doc *doc)
 {
+	assert(req->result == NULL && doc != NULL);
 	req->result = doc_to_json(doc, arg_bool(req, "secrets"));
 	if (req->result == NULL)
 		err_set(&req->err, ENOMEM, "out of memory");
@@ -57,6 +58,7 @@ verb_config_export(struct req *req)
 	uint64_t generation = arg_number(req, "generation",
 	    d->doc->generation);
 
+	assert(req->work == NULL && !req->locked);
 	if (generation == d->doc->generation) {
 		export_result(req, d->doc);
 		return;
@@ -77,6 +79,7 @@ verb_config_export_end(struct req *req)
 {
 	struct export *export = req->work;
 
+	assert(req->op.pending == 0);
 	if (export == NULL)
 		return;
 	req->err = export->err;
@@ -92,6 +95,7 @@ verb_config_history(struct req *req)
 	unsigned n = state_history(req->dozo->state, generations,
 	    nitems(generations));
 
+	assert(n <= nitems(generations));
 	req->result = json_array();
 	for (unsigned i = 0; i < n; i++)
 		json_array_append_new(req->result, json_pack("{s:I, s:b}",
@@ -140,6 +144,7 @@ verb_config_import(struct req *req)
 	json_t *json = json_deep_copy(json_object_get(req->args, "document"));
 	struct doc *doc, *pools;
 
+	assert(req->locked && req->next == NULL);
 	if (json == NULL) {
 		err_set(&req->err, ENOMEM, "out of memory");
 		return;

@@ -33,6 +33,7 @@ scan_start(struct req *req, const char *only)
 	struct disk_work *w = calloc(1, sizeof(*w));
 	const struct doc *doc = req->dozo->doc;
 
+	assert(req->work == NULL);
 	if (w == NULL) {
 		err_set(&req->err, ENOMEM, "out of memory");
 		return NULL;
@@ -85,6 +86,7 @@ disk_json(struct dozo *d, const struct disk *disk)
 	    "rotational", (int)disk->rotational,
 	    "present", (int)disk->present, "contents", disk->contents);
 
+	assert(disk->path[0] != '\0');
 	if (json != NULL)
 		add_use(json, d, disk->path);
 	return json;
@@ -101,6 +103,7 @@ verb_disk_list_end(struct req *req)
 {
 	struct disk_work *w = req->work;
 
+	assert(req->op.pending == 0);
 	if (w == NULL)
 		return;
 	req->result = json_array();
@@ -121,6 +124,7 @@ verb_disk_show_end(struct req *req)
 {
 	struct disk_work *w = req->work;
 
+	assert(req->op.pending == 0);
 	if (w == NULL)
 		return;
 	if (w->disks.n == 0 || !w->disks.disk[0].present)
@@ -167,6 +171,7 @@ verb_disk_fail(struct req *req)
 	struct raid_info a;
 	struct raid_fail *fail;
 
+	assert(req->locked && req->work == NULL);
 	if (pool == NULL)
 		return;
 	raid_get_info(pool->raid, &a);
@@ -203,6 +208,7 @@ verb_disk_fail_end(struct req *req)
 {
 	struct raid_fail *fail = req->work;
 
+	assert(req->op.pending == 0);
 	if (fail == NULL)
 		return;
 	req->err = fail->err;
@@ -261,6 +267,7 @@ find_fault(struct dozo *d, const char *path)
 {
 	struct dozo_pool *pool;
 
+	assert(path != NULL);
 	TAILQ_FOREACH(pool, &d->pools, link) {
 		for (unsigned i = 0; i < pool->nfaults; i++) {
 			if (strcmp(pool->fault[i].path, path) == 0)
@@ -278,6 +285,7 @@ verb_disk_fault(struct req *req)
 	struct blk *fault = find_fault(req->dozo, path);
 	bool clear = strcmp(arg_text(req, "kind"), "clear") == 0;
 
+	assert(req->locked && path != NULL);
 	if (!req->dozo->fault_injection) {
 		err_set(&req->err, ENOTSUP, "this daemon injects no faults");
 		err_hint(&req->err, "Start dozod with --fault-injection; "

@@ -21,6 +21,7 @@ get_list(struct req *req, const char *arg, char *dst, size_t size,
 {
 	size_t given = arg_texts(req, arg);
 
+	assert(size > 0 && max <= UINT8_MAX);
 	if (given > max) {
 		err_set(&req->err, EINVAL, "%s: at most %u", arg, max);
 		return false;
@@ -44,6 +45,7 @@ get_text(struct req *req, const char *arg, char *dst, size_t size)
 {
 	const char *text = arg_text(req, arg);
 
+	assert(size > 0 && dst[0] == '\0');
 	if (text == NULL)
 		return true;
 	if (strlen(text) >= size) {
@@ -81,6 +83,7 @@ same_host(const struct doc_host *a, const struct doc_host *b)
 	json_t *ja, *jb;
 	bool same;
 
+	assert(strcmp(a->name, b->name) == 0);
 	memcpy(copy.uuid, b->uuid, sizeof(copy.uuid));
 	ja = doc_host_json(&copy, true);
 	jb = doc_host_json(b, true);
@@ -104,6 +107,7 @@ verb_host_create(struct req *req)
 	struct doc_host host = { 0 };
 	struct doc_host *has;
 
+	assert(req->locked && req->next == NULL);
 	if (!host_from_args(req, &host))
 		return;
 	if (strcmp(host.name, DOC_HOST_ANY) == 0) {
@@ -148,6 +152,7 @@ verb_host_list(struct req *req)
 {
 	const struct doc *doc = req->dozo->doc;
 
+	assert(req->result == NULL && !req->locked);
 	req->result = json_array();
 	for (unsigned i = 0; i < doc->nhosts; i++) {
 		json_t *json = doc_host_json(&doc->hosts[i], false);
@@ -168,6 +173,7 @@ verb_host_delete(struct req *req)
 	struct doc_host *host = doc_host(req->dozo->doc, name);
 	struct doc *doc;
 
+	assert(req->locked && req->next == NULL);
 	if (strcmp(name, DOC_HOST_ANY) == 0) {
 		err_set(&req->err, EBUSY, "the host " DOC_HOST_ANY
 		    " is built in");
@@ -221,6 +227,7 @@ choose_lun(struct req *req, const char *host, const char *target)
 	uint64_t lun = arg_number(req, "lun", UINT64_MAX);
 	int lowest = doc_free_lun(doc, host, target);
 
+	assert(lowest < SCSI_LUNS_MAX);
 	if (lun == UINT64_MAX) {
 		if (lowest < 0)
 			err_set(&req->err, ENOSPC, "host %s has %u LUNs on "
@@ -253,6 +260,7 @@ map_exists(struct req *req, const struct doc_map *map)
 {
 	uint64_t lun = arg_number(req, "lun", map->lun);
 
+	assert(req->result == NULL && map->lun < SCSI_LUNS_MAX);
 	if (lun == map->lun && arg_bool(req, "read_only") == map->read_only) {
 		req_result(req, doc_map_json(map), false);
 		return;
@@ -273,6 +281,7 @@ verb_map(struct req *req)
 	struct doc *doc;
 	int lun;
 
+	assert(req->locked && req->next == NULL);
 	dv = dozo_find_volume(req->dozo, arg_text(req, "volume"), &req->err);
 	if (dv == NULL || !map_ends_ok(req, host, target))
 		return;
@@ -328,6 +337,7 @@ verb_unmap(struct req *req)
 	struct doc_map *map = find_map(req, req->dozo->doc);
 	struct doc *doc;
 
+	assert(req->locked && req->next == NULL);
 	if (map != NULL) {
 		if (!req_etag_ok(req, doc_map_json(map)) ||
 		    (doc = req_next_doc(req)) == NULL)
@@ -345,6 +355,7 @@ verb_map_list(struct req *req)
 {
 	const struct doc *doc = req->dozo->doc;
 
+	assert(req->result == NULL && !req->locked);
 	req->result = json_array();
 	for (unsigned i = 0; i < doc->nmaps; i++) {
 		json_t *json = doc_map_json(&doc->maps[i]);

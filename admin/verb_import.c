@@ -51,6 +51,7 @@ check_found(struct import *im)
 	struct pool_info info;
 	char uuid[UUID_SIZE];
 
+	assert(im->pool->state == DOZO_POOL_ONLINE);
 	pool_get_info(im->pool->pool, &info);
 	uuid_print(info.uuid, uuid);
 	if (want != NULL && strcmp(want, info.name) != 0) {
@@ -74,6 +75,7 @@ import_decide(struct import *im)
 {
 	struct dozo_volume *dv;
 
+	assert(im->req->locked && !err_is(&im->err));
 	if (err_is(&im->up.err))
 		im->err = im->up.err;
 	if (!err_is(&im->err) && err_is(&im->doc.err) &&
@@ -128,6 +130,7 @@ verb_pool_import(struct req *req)
 	size_t n = arg_texts(req, "disk");
 	struct import *im;
 
+	assert(req->locked && req->work == NULL);
 	if (n == 0 || n > DOC_MEMBERS_MAX) {
 		err_set(&req->err, EINVAL, "give 1 to %u disks",
 		    DOC_MEMBERS_MAX);
@@ -177,6 +180,7 @@ adopt_ends(struct doc *doc, const struct doc *from, const struct doc_map *m,
 	const struct doc_target *t = doc_target(from, m->target);
 	const struct doc_host *h = doc_host(from, m->host);
 
+	assert(doc != from);
 	if (t != NULL && doc_target(doc, t->name) == NULL) {
 		struct doc_target *target = doc_add_target(doc, err);
 
@@ -201,6 +205,7 @@ adopt(struct doc *doc, const struct doc *from, const char *pool,
 {
 	json_t *left = json_array();
 
+	assert(doc != from && doc_pool(doc, pool) != NULL);
 	for (unsigned i = 0; i < from->nmaps; i++) {
 		const struct doc_map *m = &from->maps[i];
 		struct doc_map *map;
@@ -226,6 +231,7 @@ import_document(struct req *req, struct import *im)
 	struct doc_pool *entry;
 	json_t *result;
 
+	assert(im->pool->state == DOZO_POOL_ONLINE);
 	if (doc == NULL || (entry = doc_add_pool(doc, &req->err)) == NULL)
 		return;
 	dozo_pool_describe(im->pool, entry);
@@ -247,6 +253,7 @@ verb_pool_import_end(struct req *req)
 {
 	struct import *im = req->work;
 
+	assert(req->locked && req->op.pending == 0);
 	if (im == NULL)
 		return;
 	req->err = im->err;

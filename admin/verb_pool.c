@@ -35,6 +35,7 @@ pool_health(const struct dozo_pool *pool)
 {
 	struct raid_info info;
 
+	assert(pool->state <= DOZO_POOL_BUSY);
 	if (pool->state != DOZO_POOL_ONLINE)
 		return state_names[pool->state];
 	raid_get_info(pool->raid, &info);
@@ -64,6 +65,7 @@ add_array(json_t *json, const struct dozo_pool *pool)
 	json_t *members = json_array();
 	char uuid[UUID_SIZE], text[16];
 
+	assert(pool->raid != NULL && pool->pool != NULL);
 	raid_get_info(pool->raid, &a);
 	pool_get_info(pool->pool, &p);
 	uuid_print(p.uuid, uuid);
@@ -141,6 +143,7 @@ verb_pool_list(struct req *req)
 {
 	struct dozo_pool *pool;
 
+	assert(req->result == NULL && !req->locked);
 	req->result = json_array();
 	TAILQ_FOREACH(pool, &req->dozo->pools, link)
 		json_array_append_new(req->result, pool_json(pool));
@@ -165,6 +168,7 @@ verb_pool_status(struct req *req)
 {
 	const struct dozo_pool *pool = find_pool(req);
 
+	assert(req->result == NULL && !req->locked);
 	if (pool != NULL)
 		req->result = pool_json(pool);
 }
@@ -177,6 +181,7 @@ create_sizes(struct req *req, struct pool_make *make)
 	uint64_t chunk = arg_size(req, "chunk", 64 * KIB);
 	uint64_t extent = arg_size(req, "extent", MIB);
 
+	assert(make->spec.chunk_bytes == 0);
 	if (!is_pow2(chunk) || chunk < 4 * KIB || chunk > MIB) {
 		err_set(&req->err, EINVAL, "the chunk must be a power of two "
 		    "from 4K to 1M");
@@ -198,6 +203,7 @@ create_disks(struct req *req, struct pool_make *make)
 {
 	size_t n = arg_texts(req, "disk");
 
+	assert(make->spec.members == 0);
 	if (n < 3 || n > RAID_MEMBERS_MAX) {
 		err_set(&req->err, EINVAL, "raid5 needs 3 to %d disks, not "
 		    "%zu", RAID_MEMBERS_MAX, n);
@@ -260,6 +266,7 @@ create_exists(struct req *req, const struct pool_make *make,
 	const struct doc_pool *has = doc_pool(req->dozo->doc, pool->name);
 	bool same = has != NULL && has->nmembers == make->spec.members;
 
+	assert(strcmp(pool->name, arg_text(req, "name")) == 0);
 	for (unsigned i = 0; same && i < has->nmembers; i++) {
 		bool found = false;
 
@@ -287,6 +294,7 @@ disks_free(struct req *req, const struct pool_make *make)
 {
 	const struct doc *doc = req->dozo->doc;
 
+	assert(make->spec.members >= 3);
 	for (unsigned i = 0; i < doc->npools; i++) {
 		const struct doc_pool *pool = &doc->pools[i];
 
@@ -330,6 +338,7 @@ verb_pool_create_look(struct req *req)
 	struct pool_create *create = calloc(1, sizeof(*create));
 	struct pool_make *make;
 
+	assert(req->work == NULL);
 	if (create == NULL) {
 		err_set(&req->err, ENOMEM, "out of memory");
 		return;
@@ -368,6 +377,7 @@ create_progress(const struct req *req, uint64_t *done, uint64_t *total)
 static void
 create_open(struct req *req, struct pool_make *make)
 {
+	assert(make->pool == NULL && make->nopen == 0);
 	make->pool = dozo_pool_new(req->dozo, arg_text(req, "name"),
 	    DOZO_POOL_BUSY);
 	if (make->pool == NULL) {
@@ -417,6 +427,7 @@ verb_pool_create(struct req *req)
 static void
 add_serials(struct doc_pool *entry, const struct disks *disks)
 {
+	assert(entry->nmembers > 0);
 	for (unsigned i = 0; i < entry->nmembers; i++) {
 		for (unsigned j = 0; j < disks->n; j++) {
 			if (strcmp(entry->member[i].path,
@@ -436,6 +447,7 @@ verb_pool_create_end(struct req *req)
 	struct doc_pool *entry;
 	struct doc *doc;
 
+	assert(req->op.pending == 0);
 	if (make->pool == NULL)
 		return;		/* dry run, or it was there */
 	if (err_is(&make->err)) {
@@ -468,6 +480,7 @@ pool_work_new(struct req *req)
 {
 	struct pool_work *w = calloc(1, sizeof(*w));
 
+	assert(req->work == NULL);
 	if (w == NULL)
 		err_set(&req->err, ENOMEM, "out of memory");
 	req->work = w;
@@ -483,6 +496,7 @@ pool_take_down(struct req *req, struct dozo_pool *pool)
 {
 	struct pool_work *w = pool_work_new(req);
 
+	assert(pool->state == DOZO_POOL_ONLINE && req->locked);
 	if (w == NULL || req->dry_run)
 		return;
 	pool->state = DOZO_POOL_BUSY;
@@ -526,6 +540,7 @@ verb_pool_stop(struct req *req)
 {
 	struct dozo_pool *pool = find_pool(req);
 
+	assert(req->locked && req->next == NULL);
 	if (pool == NULL || !pool_etag_ok(req, pool->name))
 		return;
 	if (pool->state == DOZO_POOL_BUSY) {
@@ -542,6 +557,7 @@ verb_pool_stop_end(struct req *req)
 {
 	struct pool_work *w = req->work;
 
+	assert(req->op.pending == 0);
 	if (w != NULL && w->started) {
 		err_set(&w->down.pool->why, EIO, "it was stopped");
 		err_hint(&w->down.pool->why, "Open it with `dozoctl pool "
@@ -560,6 +576,7 @@ verb_pool_start(struct req *req)
 	const struct doc_pool *want;
 	struct pool_work *w;
 
+	assert(req->locked && req->next == NULL);
 	if (pool == NULL || pool->state == DOZO_POOL_ONLINE)
 		return;
 	want = doc_pool(req->dozo->doc, pool->name);
@@ -580,6 +597,7 @@ verb_pool_start_end(struct req *req)
 {
 	struct pool_work *w = req->work;
 
+	assert(req->op.pending == 0);
 	if (w != NULL && w->started) {
 		req->err = w->up.err;
 		req->apply = true;
@@ -595,6 +613,7 @@ verb_pool_export(struct req *req)
 	const char *name = arg_text(req, "name");
 	struct dozo_pool *pool = dozo_pool(req->dozo, name);
 
+	assert(req->locked && req->next == NULL);
 	if (pool == NULL || !pool_etag_ok(req, name) ||
 	    !pool_unmapped(req, name))
 		return;
@@ -616,6 +635,7 @@ forget_pool(struct req *req)
 	bool existed = pool != NULL;
 	struct doc *doc;
 
+	assert(req->locked && req->forget == NULL);
 	if (existed && !req->dry_run) {
 		if ((doc = req_next_doc(req)) == NULL)
 			return;
@@ -631,6 +651,7 @@ verb_pool_export_end(struct req *req)
 {
 	struct pool_work *w = req->work;
 
+	assert(req->op.pending == 0);
 	if (w != NULL && w->started && err_is(&w->down.err))
 		log_warn("%s", w->down.err.text);
 	forget_pool(req);
@@ -711,6 +732,7 @@ delete_ok(struct req *req, const struct dozo_pool *pool)
 {
 	struct pool_info info;
 
+	assert(req->locked);
 	if (pool->state != DOZO_POOL_ONLINE) {
 		err_set(&req->err, EBUSY, "pool %s is not open, its disks "
 		    "cannot be erased", pool->name);
@@ -737,6 +759,7 @@ verb_pool_delete(struct req *req)
 	struct dozo_pool *pool = dozo_pool(req->dozo, arg_text(req, "name"));
 	struct pool_delete *w;
 
+	assert(req->locked && req->next == NULL);
 	if (pool == NULL || !delete_ok(req, pool) || req->dry_run)
 		return;
 	w = calloc(1, sizeof(*w));
@@ -756,6 +779,7 @@ verb_pool_delete_end(struct req *req)
 {
 	struct pool_delete *w = req->work;
 
+	assert(req->op.pending == 0);
 	if (w != NULL && err_is(&w->err))
 		log_warn("pool=%s: %s", arg_text(req, "name"), w->err.text);
 	forget_pool(req);

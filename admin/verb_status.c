@@ -30,6 +30,7 @@ problem(struct health *h, bool failed, const char *hint, const char *fmt, ...)
 	struct err err = { 0 };
 	va_list ap;
 
+	assert(hint != NULL && fmt[0] != '\0');
 	va_start(ap, fmt);
 	vsnprintf(err.text, sizeof(err.text), fmt, ap);
 	va_end(ap);
@@ -45,6 +46,7 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 	struct pool_info info;
 	struct raid_info a;
 
+	assert(h->problems != NULL);
 	if (pool->state == DOZO_POOL_BUSY)
 		return;
 	if (pool->state == DOZO_POOL_OFFLINE) {
@@ -78,6 +80,7 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 static void
 config_problems(struct health *h, struct dozo *d)
 {
+	assert(h->problems != NULL && d->doc != NULL);
 	for (unsigned i = 0; i < d->doc->nmaps; i++) {
 		const struct doc_map *m = &d->doc->maps[i];
 		const struct dozo_pool *pool = dozo_pool(d, m->pool);
@@ -117,6 +120,7 @@ verb_status(struct req *req)
 	struct dozo_pool *pool;
 	unsigned sessions = 0, volumes = 0;
 
+	assert(req->result == NULL && !req->locked);
 	TAILQ_FOREACH(pool, &d->pools, link) {
 		struct dozo_volume *dv;
 
@@ -143,6 +147,7 @@ verb_status(struct req *req)
 void
 verb_version(struct req *req)
 {
+	assert(req->result == NULL && !req->locked);
 	req->result = json_pack("{s:s, s:i, s:s, s:s}", "version",
 	    PACKAGE_VERSION, "document_format", DOC_FORMAT,
 	    "array_format", "md 1.2", "api", "v1");
@@ -157,6 +162,7 @@ verb_ops(struct req *req)
 	struct op *op;
 	unsigned n = 0;
 
+	assert(req->result == NULL && !req->locked);
 	req->result = json_array();
 	TAILQ_FOREACH(op, &sched->live, live) {
 		char text[160];
@@ -212,6 +218,7 @@ session_json(void *arg, const struct target_session_info *s)
 void
 verb_sessions(struct req *req)
 {
+	assert(req->result == NULL && !req->locked);
 	req->result = json_array();
 	target_sessions(req->dozo->server, session_json, req->result);
 }
@@ -235,6 +242,7 @@ verb_session_drop(struct req *req)
 	uint64_t id = arg_number(req, "id", 0);
 	struct find_session find = { .id = (unsigned)id };
 
+	assert(req->locked && req->next == NULL);
 	if (id <= UINT32_MAX)
 		target_sessions(req->dozo->server, find_session, &find);
 	if (find.found && !req->dry_run)
@@ -248,6 +256,7 @@ verb_knocks(struct req *req)
 	struct target_knock *knocks = calloc(KNOCKS_SHOWN, sizeof(*knocks));
 	unsigned n;
 
+	assert(req->result == NULL && !req->locked);
 	if (knocks == NULL) {
 		err_set(&req->err, ENOMEM, "out of memory");
 		return;
@@ -276,6 +285,7 @@ volume_stats(const struct dozo_volume *dv)
 	struct scsi_lu_stats s;
 	struct volume_info info;
 
+	assert(dv->lu != NULL && dv->volume != NULL);
 	volume_get_info(dv->volume, &info);
 	scsi_lu_get_stats(dv->lu, &s);
 	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I}",
@@ -294,6 +304,7 @@ pool_stats(const struct dozo_pool *pool)
 	struct raid_info a;
 	json_t *members = json_array();
 
+	assert(pool->state == DOZO_POOL_ONLINE);
 	raid_get_info(pool->raid, &a);
 	for (unsigned i = 0; i < a.nmembers; i++)
 		json_array_append_new(members, json_pack(
@@ -324,6 +335,7 @@ verb_stats(struct req *req)
 	struct loop_stats loop;
 	struct dozo_pool *pool;
 
+	assert(req->result == NULL && !req->locked);
 	TAILQ_FOREACH(pool, &d->pools, link) {
 		struct dozo_volume *dv;
 
@@ -348,6 +360,7 @@ verb_stats(struct req *req)
 void
 verb_events(struct req *req)
 {
+	assert(req->result == NULL && !req->locked);
 	req->result = events_since(req->dozo, arg_number(req, "since", 0),
 	    EVENTS_SHOWN);
 }
@@ -355,6 +368,7 @@ verb_events(struct req *req)
 void
 verb_job_list(struct req *req)
 {
+	assert(req->result == NULL && !req->locked);
 	req->result = jobs_json(req->dozo);
 }
 
@@ -365,6 +379,7 @@ verb_job_show(struct req *req)
 	const struct req *job = id <= UINT32_MAX ?
 	    job_find(req->dozo, (unsigned)id) : NULL;
 
+	assert(req->result == NULL && !req->locked);
 	if (job == NULL)
 		err_set(&req->err, ENOENT, "there is no job %ju",
 		    (uintmax_t)id);

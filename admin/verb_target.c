@@ -20,6 +20,7 @@ target_params_ok(struct req *req, const char *name, char *iqn, size_t size)
 {
 	const char *given = arg_text(req, "iqn");
 
+	assert(size > sizeof(IQN_PREFIX) + NAME_SIZE);
 	if (given != NULL && strlen(given) >= size) {
 		err_set(&req->err, EINVAL, "the IQN is longer than %zu "
 		    "characters", size - 1);
@@ -40,6 +41,7 @@ verb_target_create(struct req *req)
 	char iqn[SCSI_NAME_MAX + 1];
 	struct doc_target *target = doc_target(doc, name);
 
+	assert(req->locked && req->next == NULL);
 	if (!target_params_ok(req, name, iqn, sizeof(iqn)))
 		return;
 	if (target != NULL) {
@@ -99,6 +101,7 @@ verb_target_list(struct req *req)
 	const struct doc *doc = req->dozo->doc;
 	json_t *list = json_array();
 
+	assert(req->result == NULL && !req->locked);
 	for (unsigned i = 0; i < doc->ntargets; i++) {
 		const struct doc_target *t = &doc->targets[i];
 		json_t *json = doc_target_json(t), *maps = json_array();
@@ -128,6 +131,7 @@ verb_target_delete(struct req *req)
 	struct doc *doc;
 	unsigned n;
 
+	assert(req->locked && req->next == NULL);
 	if (target == NULL) {
 		req_result(req, json_pack("{s:s}", "name", name), false);
 		return;
@@ -165,6 +169,7 @@ portal_json(struct dozo *d, const struct dozo_portal *portal)
 	    "tag", (int)portal->tag, "open", (int)portal->open,
 	    "permanent", (int)portal_from_conf(d, &portal->addr));
 
+	assert(portal->open || err_is(&portal->why));
 	if (!portal->open && err_is(&portal->why))
 		json_object_set_new(json, "error", err_json(&portal->why));
 	return json;
@@ -175,6 +180,7 @@ verb_portal_list(struct req *req)
 {
 	struct dozo *d = req->dozo;
 
+	assert(req->result == NULL && !req->locked);
 	req->result = json_array();
 	for (unsigned i = 0; i < d->nportals; i++)
 		json_array_append_new(req->result,
@@ -197,6 +203,7 @@ verb_portal_add(struct req *req)
 	struct sock_addr addr;
 	struct doc *doc;
 
+	assert(req->locked && req->next == NULL);
 	if (!portal_arg(req, &addr))
 		return;
 	if (tag < 1 || tag > UINT16_MAX) {
@@ -239,6 +246,7 @@ verb_portal_remove(struct req *req)
 	struct sock_addr addr;
 	struct doc *doc;
 
+	assert(req->locked && req->next == NULL);
 	if (!portal_arg(req, &addr))
 		return;
 	if (portal_from_conf(d, &addr)) {

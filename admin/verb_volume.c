@@ -37,6 +37,7 @@ volume_json(const struct dozo_volume *dv)
 	char etag[24];
 	json_t *json;
 
+	assert(dv->volume != NULL && dv->pool != NULL);
 	volume_get_info(dv->volume, &info);
 	json = json_pack("{s:s, s:s, s:s, s:o, s:s, s:b, s:I}",
 	    "pool", dv->pool->name, "name", info.name, "uuid", dv->uuid,
@@ -92,6 +93,7 @@ work_new(struct req *req)
 {
 	struct volume_work *w = calloc(1, sizeof(*w));
 
+	assert(req->work == NULL);
 	if (w == NULL)
 		err_set(&req->err, ENOMEM, "out of memory");
 	req->work = w;
@@ -118,6 +120,7 @@ change_start(struct req *req, struct dozo_volume *dv,
 {
 	struct volume_work *w = work_new(req);
 
+	assert(dv->pool->state == DOZO_POOL_ONLINE);
 	if (w == NULL)
 		return NULL;
 	w->volume = dv;
@@ -166,6 +169,7 @@ create_exists(struct req *req, struct dozo_volume *dv, uint64_t size,
 	struct volume_info info;
 	char text[32];
 
+	assert(size > 0 && req->result == NULL);
 	volume_get_info(dv->volume, &info);
 	if (info.size == round_up(size, 4096) && info.policy == policy) {
 		req_result(req, volume_core_json(dv), false);
@@ -189,6 +193,7 @@ verb_volume_create(struct req *req)
 	struct dozo_pool *pool;
 	struct volume_work *w;
 
+	assert(req->locked && req->next == NULL);
 	if (!policy_arg(req, &policy) || !dozo_split_path(arg_text(req,
 	    "volume"), pool_name, name, &req->err))
 		return;
@@ -217,6 +222,7 @@ verb_volume_create_end(struct req *req)
 	char pool[NAME_SIZE], name[NAME_SIZE];
 	struct dozo_volume *dv;
 
+	assert(req->locked && req->op.pending == 0);
 	if (!change_ok(req))
 		return;
 	if (!dozo_split_path(arg_text(req, "volume"), pool, name, &req->err))
@@ -242,6 +248,7 @@ verb_volume_list(struct req *req)
 	struct dozo_pool *pool;
 	bool found = only == NULL;
 
+	assert(req->result == NULL && !req->locked);
 	req->result = json_array();
 	TAILQ_FOREACH(pool, &req->dozo->pools, link) {
 		struct volume *volume = NULL;
@@ -270,6 +277,7 @@ verb_volume_show(struct req *req)
 	struct dozo_volume *dv = dozo_find_volume(req->dozo,
 	    arg_text(req, "volume"), &req->err);
 
+	assert(req->result == NULL && !req->locked);
 	if (dv != NULL)
 		req->result = volume_full_json(dv);
 }
@@ -285,6 +293,7 @@ verb_volume_grow(struct req *req)
 	struct volume_work *w;
 	char text[32];
 
+	assert(req->locked && req->next == NULL);
 	if (dv == NULL)
 		return;
 	volume_get_info(dv->volume, &info);
@@ -312,6 +321,7 @@ verb_volume_grow_end(struct req *req)
 {
 	struct volume_work *w = req->work;
 
+	assert(req->locked && req->op.pending == 0);
 	if (!change_ok(req))
 		return;
 	if (!req->dry_run)
@@ -327,6 +337,7 @@ verb_volume_set(struct req *req)
 	struct volume_info info;
 	struct volume_work *w;
 
+	assert(req->locked && req->next == NULL);
 	if (dv == NULL || !policy_arg(req, &policy))
 		return;
 	volume_get_info(dv->volume, &info);
@@ -346,6 +357,7 @@ verb_volume_set_end(struct req *req)
 {
 	struct volume_work *w = req->work;
 
+	assert(req->locked && req->op.pending == 0);
 	if (!change_ok(req))
 		return;
 	if (!req->dry_run)
@@ -363,6 +375,7 @@ verb_volume_rename(struct req *req)
 	struct volume_info info;
 	struct volume_work *w;
 
+	assert(req->locked && req->next == NULL);
 	if (dv == NULL)
 		return;
 	volume_get_info(dv->volume, &info);
@@ -384,6 +397,7 @@ verb_volume_rename_end(struct req *req)
 	bool mapped = false;
 	struct doc *doc;
 
+	assert(req->locked && req->op.pending == 0);
 	if (!change_ok(req))
 		return;
 	req_result(req, volume_core_json(w->volume), true);
@@ -423,6 +437,7 @@ delete_pr(void *arg)
 {
 	struct volume_work *w = arg;
 
+	assert(strncmp(w->pr_name, "pr/", 3) == 0);
 	state_remove(w->req->dozo->state, w->pr_name, &w->pr_err);
 }
 
@@ -471,6 +486,7 @@ not_mapped(struct req *req, const struct dozo_volume *dv)
 {
 	const struct doc *doc = req->dozo->doc;
 
+	assert(req->locked);
 	for (unsigned i = 0; i < doc->nmaps; i++) {
 		const struct doc_map *m = &doc->maps[i];
 
@@ -494,6 +510,7 @@ verb_volume_delete(struct req *req)
 	    arg_text(req, "volume"), &req->err);
 	struct volume_work *w;
 
+	assert(req->locked && req->next == NULL);
 	if (dv == NULL) {
 		if (req->err.code != ENOENT)
 			return;
@@ -515,6 +532,7 @@ verb_volume_delete(struct req *req)
 void
 verb_volume_delete_end(struct req *req)
 {
+	assert(req->locked && req->op.pending == 0);
 	if (change_ok(req))
 		req_result(req, json_pack("{s:s}", "volume",
 		    arg_text(req, "volume")), true);
@@ -529,6 +547,7 @@ rescue_pool(struct req *req, struct dozo_pool *pool)
 	struct volume *volume = NULL;
 	char device[DOC_PATH_SIZE];
 
+	assert(pool->state == DOZO_POOL_ONLINE);
 	snprintf(device, sizeof(device), "/dev/md/%s", pool->name);
 	while ((volume = pool_volume_next(pool->pool, volume)) != NULL) {
 		struct volume_info info;
@@ -554,6 +573,7 @@ verb_rescue(struct req *req)
 	const char *only = arg_text(req, "pool");
 	struct dozo_pool *pool;
 
+	assert(req->result == NULL && !req->locked);
 	if (only != NULL && dozo_pool(req->dozo, only) == NULL) {
 		err_set(&req->err, ENOENT, "there is no pool %s", only);
 		return;

@@ -48,6 +48,7 @@ pr_write(void *arg)
 {
 	struct pr_save *save = arg;
 
+	assert(save->blob != NULL && save->result != NULL);
 	state_write(save->dozo->state, save->name, save->blob, save->len,
 	    &save->err);
 }
@@ -85,6 +86,7 @@ lu_save(void *arg, const void *blob, size_t len, int *result,
 	struct dozo *d = volume->pool->dozo;
 	struct pr_save *save = calloc(1, sizeof(*save));
 
+	assert(waiter != NULL && result != NULL);
 	if (save != NULL)
 		save->blob = malloc(len > 0 ? len : 1);
 	if (save == NULL || save->blob == NULL) {
@@ -109,6 +111,7 @@ lu_load(struct dozo_volume *volume)
 	size_t len;
 	int r;
 
+	assert(volume->lu != NULL);
 	snprintf(name, sizeof(name), "pr/%s", volume->uuid);
 	r = state_read(volume->pool->dozo->state, name, &blob, &len, &err);
 	if (r == 0)
@@ -123,6 +126,7 @@ lu_params(const struct dozo_volume *volume, struct scsi_lu_params *params)
 {
 	struct volume_info info;
 
+	assert(volume->volume != NULL);
 	memset(params, 0, sizeof(*params));
 	volume_get_info(volume->volume, &info);
 	scsi_lu_id_from_uuid(&params->id, info.uuid);
@@ -166,6 +170,7 @@ dozo_volume_add(struct dozo_pool *pool, struct volume *volume, struct err *err)
 void
 dozo_volume_remove(struct dozo_volume *dv)
 {
+	assert(dv->lu != NULL);
 	TAILQ_REMOVE(&dv->pool->volumes, dv, link);
 	scsi_lu_free(dv->lu);
 	free(dv);
@@ -176,6 +181,7 @@ dozo_volume_refresh(struct dozo_volume *dv)
 {
 	struct scsi_lu_params params;
 
+	assert(dv->lu != NULL);
 	lu_params(dv, &params);
 	scsi_lu_set_params(dv->lu, &params);
 }

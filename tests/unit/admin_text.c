@@ -19,7 +19,7 @@ sizes_parse(void **state)
 	static const struct { const char *text; uint64_t bytes; } good[] = {
 		{ "1", 1 }, { "4096", 4096 }, { "1k", 1024 }, { "1K", 1024 },
 		{ "1KiB", 1024 }, { "1kb", 1024 }, { "2M", 2 * MIB },
-		{ "1.5G", 3 * GIB / 2 }, { "0.5k", 512 }, { "10 GiB", 10 * GIB },
+		{ "1.5G", 3 * GIB / 2 }, { "0.5k", 512 }, { "9 GiB", 9 * GIB },
 		{ "1T", TIB }, { "1.000001T", TIB + 1099511 }, { "7b", 7 },
 		{ "8191P", 8191 * 1024 * TIB },
 	};
