@@ -423,8 +423,9 @@ start_replay(struct assembly *a, struct op *op)
 
 /*
  * All logs were whole: the parity is right.  A log without a header is what a
- * power cut inside the header leaves, before any data was written; if all
- * data is there, look at all of it nevertheless.
+ * power cut inside the header leaves, before any data was written, and a row
+ * that could not be read keeps wrong parity; if all members are there, look at
+ * all rows.
  */
 static void
 end_replay(struct assembly *a)
@@ -439,8 +440,9 @@ end_replay(struct assembly *a)
 			continue;
 		recovered += v->recovered;
 		skipped += v->skipped;
-		invalid += !v->valid &&
-		    raid->member[r].state == RAID_MEMBER_IN_SYNC;
+		invalid += (!v->valid &&
+		    raid->member[r].state == RAID_MEMBER_IN_SYNC) ||
+		    v->unreadable;
 		raid->ppl_generation = MAX(raid->ppl_generation,
 		    v->generation);
 	}
@@ -449,7 +451,7 @@ end_replay(struct assembly *a)
 	if (a->best->resync_offset == SB1_CLEAN)
 		return;
 	raid_tell(raid, "not stopped cleanly: %u stripes recovered from the "
-	    "partial parity log, %u skipped, %u logs without a header",
+	    "partial parity log, %u skipped, %u logs incomplete",
 	    recovered, skipped, invalid);
 	if (a->best->resync_offset == 0 && (invalid == 0 ||
 	    raid->missing != 0))

@@ -53,6 +53,7 @@ struct ppl_replay {
 	bool replay;
 	/* out */
 	bool valid;			/* a header was found */
+	bool unreadable;		/* a row's parity stays unknown */
 	unsigned recovered, skipped;	/* entries */
 	uint64_t generation;
 	/* private */

@@ -119,6 +119,29 @@ read_piece(struct ppl_replay *v, struct op *op)
 	}
 }
 
+/* A bad sector leaves the parity of its row unknown. */
+static bool
+note_unreadable(struct ppl_replay *v)
+{
+	const struct raid_map *map = &v->raid->map;
+	bool any = false;
+
+	for (unsigned i = 0; i < v->cover.ndata; i++) {
+		struct member *m = &v->raid->member[raid_map_role(map,
+		    v->cover.stripe, v->cover.first + i)];
+
+		if (v->io[i].result == 0)
+			continue;
+		any = true;
+		m->read_errors++;
+		if (errno_is_gone(v->io[i].result))
+			member_fail(m, "it does not answer reads");
+		else
+			v->unreadable = true;
+	}
+	return any;
+}
+
 static enum replay_step
 write_piece(struct ppl_replay *v, struct op *op)
 {
@@ -126,15 +149,13 @@ write_piece(struct ppl_replay *v, struct op *op)
 	const uint8_t *src[RAID_MEMBERS_MAX];
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < v->cover.ndata; i++) {
-		if (v->io[i].result != 0) {
-			v->skipped++;
-			next_entry(v);
-			return PV_ENTRY;
-		}
-		if (i > 0)
-			src[n++] = v->iov[i].iov_base;
+	if (note_unreadable(v)) {
+		v->skipped++;
+		next_entry(v);
+		return PV_ENTRY;
 	}
+	for (unsigned i = 1; i < v->cover.ndata; i++)
+		src[n++] = v->iov[i].iov_base;
 	if (!v->cover.full)
 		src[n++] = v->area + v->pp_at + v->at;
 	xor_sources(v->bufs, src, n, v->len, true);
@@ -205,7 +226,7 @@ static const struct op_type ppl_replay_type = {
 void
 ppl_replay_start(struct ppl_replay *replay, struct op *parent)
 {
-	replay->valid = false;
+	replay->valid = replay->unreadable = false;
 	replay->recovered = replay->skipped = 0;
 	replay->at = 0;
 	replay->generation = 0;

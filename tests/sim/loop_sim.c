@@ -24,7 +24,10 @@
  *                                                          data, no acks lost
  *  any member          latent sector errors, one member    A, no error seen
  *                      of a stripe, array complete
- *  any member          latent sector error, degraded       error or right data
+ *  any member          latent sector error, degraded or    error or right data
+ *                      in a row that a crash left in doubt
+ *  any member          given back to the array, crashes    as before it was
+ *                      while it is rebuilt                 lost, in the end
  *  any member          stall up to 20 s                    A, no error seen
  *  superblock          bit rot, one member                 starts without it
  *  pool label          bit rot in one of two copies        starts, A

@@ -291,6 +291,62 @@ rig_suspects(const struct rig *rig)
 	return (unsigned)__builtin_popcount(rig->suspects);
 }
 
+static bool
+in_array(const struct rig *rig, unsigned i)
+{
+	const char *name = sim_disk_name(rig->disk[i]);
+	struct raid_info info;
+
+	raid_get_info(rig->raid, &info);
+	for (unsigned m = 0; m < info.nmembers; m++)
+		if (info.member[m].state != RAID_MEMBER_MISSING &&
+		    strcmp(info.member[m].path, name) == 0)
+			return true;
+	return false;
+}
+
+void
+rig_readd(struct rig *rig, struct loop *loop)
+{
+	for (unsigned i = 0; i < rig->n; i++) {
+		struct raid_add *add;
+
+		if ((rig->suspects & 1u << i) == 0 || in_array(rig, i) ||
+		    sim_disk_gone(rig->disk[i]))
+			continue;
+		add = calloc(1, sizeof(*add));
+		if (add == NULL)
+			sim_fail(rig->sim, "no memory");
+		sim_disk_heal(rig->disk[i]);
+		add->raid = rig->raid;
+		add->blk = open_disk(rig, loop, i);
+		add->force = true;
+		raid_add_start(add, NULL);
+		sim_run_op(rig->sim, &add->op, SIM_FOREVER);
+		if (add->err.code != 0)
+			sim_fail(rig->sim, "add: %s", add->err.text);
+		sim_trace(rig->sim, "%s is added again",
+		    sim_disk_name(rig->disk[i]));
+		free(add);
+	}
+}
+
+bool
+rig_note_whole(struct rig *rig)
+{
+	struct raid_info info;
+
+	raid_get_info(rig->raid, &info);
+	for (unsigned r = 0; r < rig->n; r++)
+		if (info.member[r].state != RAID_MEMBER_IN_SYNC)
+			return false;
+	if (info.degraded != 0 || info.failed || info.task != RAID_TASK_NONE)
+		return false;
+	rig->suspects = rig->withheld = 0;
+	rig->doubt = rig->crashed = false;
+	return true;
+}
+
 void
 rig_withhold(struct rig *rig, unsigned i)
 {

@@ -43,6 +43,10 @@ struct raid *rig_raid(const struct rig *rig);
  */
 void rig_suspect(struct rig *rig, unsigned i, bool doubt);
 unsigned rig_suspects(const struct rig *rig);
+/* Give disks that were left out, and are there, back to the array. */
+void rig_readd(struct rig *rig, struct loop *loop);
+/* If nothing is missing or being rebuilt any more, suspect nobody. */
+bool rig_note_whole(struct rig *rig);
 /* Does its policy close the write hole? */
 bool rig_has_log(const struct rig *rig);
 /* Start to open it and stop after `events`, to be crashed there. */

@@ -110,6 +110,8 @@ void sim_disk_bad_sector(struct sim_disk *disk, uint64_t off);
 /* The next `n` writes fail. */
 void sim_disk_fail_writes(struct sim_disk *disk, unsigned n);
 void sim_disk_fail_flushes(struct sim_disk *disk, unsigned n);
+/* No more of that. */
+void sim_disk_heal(struct sim_disk *disk);
 /* Flip one bit of what a read returns from now on. */
 void sim_disk_rot(struct sim_disk *disk, uint64_t bit);
 /* What a read would return now, without a request. */

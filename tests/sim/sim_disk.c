@@ -633,6 +633,12 @@ sim_disk_fail_flushes(struct sim_disk *disk, unsigned n)
 }
 
 void
+sim_disk_heal(struct sim_disk *disk)
+{
+	disk->fail_writes = disk->fail_flushes = 0;
+}
+
+void
 sim_disk_rot(struct sim_disk *disk, uint64_t bit)
 {
 	struct page *page = page_at(disk, bit / 8);

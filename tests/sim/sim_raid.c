@@ -23,6 +23,11 @@ enum plan {
 	PLAN_ROT,		/* of one member's superblock, while stopped */
 	PLANS
 };
+/* The more there is to go wrong, the more often. */
+static const enum plan plans[] = {
+	PLAN_NOTHING, PLAN_STALLS, PLAN_LATENT, PLAN_LATENT, PLAN_LOSE_ONE,
+	PLAN_LOSE_ONE, PLAN_LOSE_ONE, PLAN_LOSE_TWO, PLAN_ROT,
+};
 
 struct world {
 	struct sim *sim;
@@ -57,9 +62,12 @@ bad_sectors(struct world *w)
 
 	rig_data_zone(w->rig, w->victim, &off, &len);
 	w->latent = true;
+	if (w->doubt)		/* with parity not synced it is lost */
+		w->errors_ok = w->load->errors_ok = true;
+	len = rng_one_in(w->rng, 2) ? len : MIN(len, 256 * KIB);
 	while (n-- > 0)
 		sim_disk_bad_sector(disk, off + 512 * rng_below(w->rng,
-		    MIN(len, w->load->hot) / 512));
+		    len / 512));
 }
 
 static void
@@ -206,6 +214,21 @@ rot_superblock(struct world *w)
 		model_doubt(w->model);
 }
 
+/* Before the load: give disks back, let resync and rebuild run, or do not. */
+static void
+settle_or_not(struct world *w, struct loop *loop)
+{
+	if (rng_one_in(w->rng, 2) && !w->errors_ok)
+		rig_readd(w->rig, loop);
+	if (w->plan == PLAN_LATENT && w->doubt && rng_one_in(w->rng, 2))
+		bad_sectors(w);
+	if (rng_one_in(w->rng, 2))
+		return;
+	sim_sleep(w->sim, 300000);
+	if (rig_note_whole(w->rig) || rig_suspects(w->rig) == 0)
+		w->doubt = false;
+}
+
 /* False: refused, which may be. */
 static bool
 one_life(struct world *w, bool last)
@@ -226,10 +249,7 @@ one_life(struct world *w, bool last)
 	if (w->model == NULL)
 		w->model = model_new(w->sim, "array",
 		    blk->geo.size / MODEL_SECTOR);
-	if (rng_one_in(w->rng, 2)) {
-		sim_sleep(w->sim, 60000);	/* resync */
-		w->doubt = false;
-	}
+	settle_or_not(w, loop);
 	if (rng_one_in(w->rng, 2))
 		verify_all(w, blk);
 	if (live(w, blk) && (last || rng_one_in(w->rng, 3))) {
@@ -259,7 +279,10 @@ last_checks(struct world *w)
 		return;
 	}
 	verify_all(w, blk);
-	sim_sleep(w->sim, 60000);
+	if (!w->errors_ok)
+		rig_readd(w->rig, loop);
+	sim_sleep(w->sim, 300000);
+	(void)rig_note_whole(w->rig);
 	rig_close(w->rig);
 	sim_shutdown(w->sim);
 	if (!rig_is_clean(w->rig) || w->errors_ok)
@@ -280,11 +303,11 @@ static void
 play_raid(struct sim *sim, struct rng *rng)
 {
 	struct world world = { .sim = sim, .rng = rng };
-	uint64_t lives = rng_range(rng, 1, 5);
+	uint64_t lives = rng_range(rng, 1, 6);
 
 	world.rig = rig_new_array(sim, rng, rng_range(rng, 1, 4) * MIB);
 	world.load = load_new(sim, rng);
-	world.plan = (enum plan)rng_below(rng, PLANS);
+	world.plan = plans[rng_below(rng, nitems(plans))];
 	world.victim = (unsigned)rng_below(rng, rig_members(world.rig));
 	for (uint64_t i = 0; i < lives; i++)
 		if (!one_life(&world, i == lives - 1))
