@@ -24,10 +24,10 @@ set -- --env "PORT=$DOZO_PORT" --env "IQN_OPEN=$iqn_open" \
     --env "IQN_CHAP=$iqn_chap" --env CHAP_USER=alice \
     --env CHAP_SECRET=sesame-open-1 --env MUTUAL_USER=box \
     --env MUTUAL_SECRET=sesame-close2
-guest_counted open-iscsi guest_iscsi.sh --timeout 180 "$@"
+guest_counted open-iscsi guest_iscsi.sh --timeout 600 "$@"
 
 # The guest writes and verifies until /dev/ttyS1 has said "round 6 ends".
-guest_start guest_restart.sh --timeout 240 "$@"
+guest_start guest_restart.sh --timeout 600 "$@"
 restarts=0
 for round in 1 2 3 4; do
 	guest_says "round $round begins" 90 || break

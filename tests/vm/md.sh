@@ -60,7 +60,7 @@ for array in $arrays; do
 done
 dozo_stop
 examine_members
-guest_counted "our arrays in Linux" guest_md_ours.sh --timeout 240 \
+guest_counted "our arrays in Linux" guest_md_ours.sh --timeout 600 \
     --env "ARRAYS=$specs" "$@"
 examine_members "after Linux"
 

@@ -58,7 +58,7 @@ for array in $made; do
 done
 examine_members "after kill -9"
 guest_counted "our crashed arrays in Linux" guest_md_crashed.sh \
-    --timeout 150 --env "ARRAYS=$specs" "$@"
+    --timeout 600 --env "ARRAYS=$specs" "$@"
 
 dozo_start || exit 1
 for writer in $writers; do

@@ -45,7 +45,7 @@ for array in $arrays; do
 		i=$((i + 1))
 	done
 done
-guest_counted "arrays of mdadm" guest_md_made.sh --timeout 300 \
+guest_counted "arrays of mdadm" guest_md_made.sh --timeout 600 \
     --env "ARRAYS=$(echo "$arrays" | tr -s "\n " " ")" --file "table=$DOZO_DIR/table" \
     --drive "$DOZO_DIR/content,readonly=on" "$@"
 examine_members "after Linux"

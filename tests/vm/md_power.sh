@@ -33,10 +33,10 @@ for array in $arrays; do
 	for image in "$DOZO_DIR/$name"-*.img; do
 		set -- "$@" --drive "$image"
 	done
-	set -- "$@" --slow "$name-2=6"
+	set -- "$@" --slow "$name-2=3"
 	specs="$specs $name:$members:$policy"
 done
-guest_start guest_md_power.sh --timeout 200 --env "ARRAYS=$specs" \
+guest_start guest_md_power.sh --timeout 600 --env "ARRAYS=$specs" \
     --file "table=$DOZO_DIR/table" \
     --drive "$DOZO_DIR/content,readonly=on" "$@"
 if guest_says writing 120; then

@@ -74,7 +74,7 @@ for array in $ours; do
 	done
 done
 examine_members
-guest_counted "our arrays in Linux" guest_md_ours.sh --timeout 300 \
+guest_counted "our arrays in Linux" guest_md_ours.sh --timeout 600 \
     --env "ARRAYS=$specs" "$@"
 examine_members "after Linux"
 for array in $ours; do
@@ -104,7 +104,7 @@ for array in $theirs; do
 		set -- "$@" --drive "$image"
 	done
 done
-guest_counted "arrays of mdadm" guest_md_made.sh --timeout 300 \
+guest_counted "arrays of mdadm" guest_md_made.sh --timeout 600 \
     --env "ARRAYS=$(echo "$theirs" | tr -s '\n ' ' ')" "$@"
 examine_members "made by mdadm"
 for array in $theirs; do
