@@ -6,7 +6,7 @@ set -eu
 srcdir=${srcdir:-.}
 sim=tests/sim/sim
 
-"$sim" -r "$srcdir/tests/sim/seeds.txt" -n 200 -t 25
+"$sim" -r "$srcdir/tests/sim/seeds.txt" -n 100 -t 25
 
 first=$("$sim" -h -f 1000 -n 3 | grep lines)
 again=$("$sim" -h -f 1000 -n 3 | grep lines)

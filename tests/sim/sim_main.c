@@ -3,11 +3,11 @@
  * Runs seeds: each in a child, so that a failed check, a bug() or a crash ends
  * one history and nothing else.
  *
- *	sim [-v] [-s SCENARIO] [-f FIRST] [-n SEEDS] [-r FILE] [-t SECONDS]
+ *	sim [-hv] [-s SCENARIO] [-f FIRST] [-n SEEDS] [-r FILE] [-t SECONDS]
  *
- * -r replays the lines "SCENARIO SEED" of a file first.  -h prints the hash of
- * each history.  A seed that fails is printed with its last lines of history,
- * and how to play it again.
+ * -r replays the lines "SCENARIO SEED" of a file first.  -t starts no seed
+ * after so many seconds.  -h prints the hash of each history.  A seed that
+ * fails is printed with its last lines of history, and how to play it again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ struct options {
 };
 
 struct totals {
-	uint64_t runs, failures, lines;
+	uint64_t runs, failures, lines, seeds;
 	struct timespec start;
 };
 
@@ -254,13 +254,16 @@ main(int argc, char **argv)
 			    options.only == scenarios[s])
 				run_seed(&options, &totals, scenarios[s],
 				    options.first + i);
+		totals.seeds++;
 		if (totals.failures >= FAILURES_MAX)
 			break;
 	}
 	took = seconds_since(&totals.start);
-	printf("%llu histories, %llu failures, %llu events, %.1f s, "
-	    "%.0f histories/s\n", (unsigned long long)totals.runs,
+	printf("sim: %llu passed, %llu failed, 0 skipped; histories of %llu "
+	    "seeds, %llu events, %.1f s, %.0f histories/s\n",
+	    (unsigned long long)(totals.runs - totals.failures),
 	    (unsigned long long)totals.failures,
+	    (unsigned long long)totals.seeds,
 	    (unsigned long long)totals.lines, took,
 	    (double)totals.runs / MAX(took, 0.001));
 	return totals.failures == 0 ? 0 : 1;
