@@ -218,6 +218,7 @@ scsi_cmd_start(struct scsi_cmd *cmd, struct op *parent)
 	cmd->aborted = cmd->abort_notify = false;
 	cmd->dormant = cmd->collecting = false;
 	cmd->lock.queued = false;
+	cmd->c = (struct scsi_cdb){ 0 };
 	buf_clear(&cmd->in);
 	buf_clear(&cmd->out);
 	cmd->start_ns = loop_now(nexus->loop);

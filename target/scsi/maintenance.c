@@ -117,7 +117,6 @@ scsi_report_opcodes(struct scsi_cmd *cmd)
 #define TMF_LURS	0x08u	/* LOGICAL UNIT RESET */
 #define TMF_QTSS	0x02u	/* byte 1: QUERY TASK SET */
 #define TMF_ITNRS	0x01u	/* byte 1: I_T NEXUS RESET */
-#define TMF_QTS		0x04u	/* QUERY TASK */
 
 void
 scsi_report_tmf(struct scsi_cmd *cmd)

@@ -22,20 +22,12 @@ static const struct sense ua_table[UA_COUNT] = {
 	[UA_RESERVATIONS_PREEMPTED] = { .key = 6, .asc = 0x2a, .ascq = 0x03 },
 	[UA_RESERVATIONS_RELEASED] = { .key = 6, .asc = 0x2a, .ascq = 0x04 },
 	[UA_REGISTRATIONS_PREEMPTED] = { .key = 6, .asc = 0x2a, .ascq = 0x05 },
-	[UA_COMMANDS_CLEARED] = { .key = 6, .asc = 0x2f, .ascq = 0x00 },
 	[UA_MODE_CHANGED] = { .key = 6, .asc = 0x2a, .ascq = 0x01 },
 	[UA_CAPACITY_CHANGED] = { .key = 6, .asc = 0x2a, .ascq = 0x09 },
 	[UA_INQUIRY_CHANGED] = { .key = 6, .asc = 0x3f, .ascq = 0x03 },
 	[UA_LUNS_CHANGED] = { .key = 6, .asc = 0x3f, .ascq = 0x0e },
 	[UA_MEDIUM_CHANGED] = { .key = 6, .asc = 0x28, .ascq = 0x00 },
 };
-
-struct sense
-ua_sense(enum ua ua)
-{
-	assert(ua < UA_COUNT);
-	return ua_table[ua];
-}
 
 void
 ua_raise(struct nexus_lun *nl, enum ua ua)

@@ -13,7 +13,6 @@
 
 /* CDB fields */
 #define F(a, n)		{ .at = (a), .size = (n) }
-#define NO_FIELD	{ 0 }
 
 /* Usage maps; `b1` is byte 1.  The group number is ignored. */
 #define U6(op, b1, b2, b3, b4)	{ op, b1, b2, b3, b4, 0 }

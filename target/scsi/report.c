@@ -28,7 +28,6 @@ scsi_request_sense(struct scsi_cmd *cmd)
 	cmd_in_done(cmd, &out);
 }
 
-#define SELECT_ADDRESSABLE	0x00
 #define SELECT_WELL_KNOWN	0x01
 #define SELECT_ALL		0x02
 

@@ -34,7 +34,6 @@
 #define SENSE_SOFT_PROTECTED	SENSE(0x07, 0x27, 0x02)
 #define SENSE_MISCOMPARE	SENSE(0x0e, 0x1d, 0x00)
 #define SENSE_DATA_PHASE	SENSE(0x0b, 0x4b, 0x00)
-#define SENSE_NO_RESOURCES	SENSE(0x05, 0x55, 0x03)
 
 /* Illegal CDB field at `byte`, highest wrong bit `bit` (0xff: whole byte). */
 struct sense sense_cdb_field(unsigned byte, unsigned bit);
@@ -101,10 +100,8 @@ bool scsi_opcode_supported(const struct scsi_opcode *row,
 struct sense scsi_cdb_decode(const struct scsi_opcode *row,
     const uint8_t *cdb, size_t len, struct scsi_cdb *out);
 
-#define CDB_DPO		0x10u
-#define CDB_FUA		0x08u
+#define CDB_FUA		0x08u	/* READ and WRITE */
 #define CDB_UNMAP	0x08u	/* WRITE SAME */
-#define CDB_ANCHOR	0x10u
 #define CDB_NDOB	0x01u
 #define CDB_BYTCHK(flags)	((unsigned)(flags) >> 1 & 3u)
 
@@ -133,7 +130,6 @@ enum ua {
 	UA_RESERVATIONS_PREEMPTED,	/* 2A/03 */
 	UA_RESERVATIONS_RELEASED,	/* 2A/04 */
 	UA_REGISTRATIONS_PREEMPTED,	/* 2A/05 */
-	UA_COMMANDS_CLEARED,	/* 2F/00 */
 	UA_MODE_CHANGED,	/* 2A/01 */
 	UA_CAPACITY_CHANGED,	/* 2A/09 */
 	UA_INQUIRY_CHANGED,	/* 3F/03 */
@@ -141,7 +137,6 @@ enum ua {
 	UA_MEDIUM_CHANGED,	/* 28/00 */
 	UA_COUNT
 };
-struct sense ua_sense(enum ua ua);
 
 /* --- a LUN as one nexus sees it --- */
 

@@ -4,7 +4,8 @@
  * until it has really ended, so that no write lands after the answer.
  *
  * TAS is 1: a command that another nexus aborts ends with TASK ABORTED, so
- * its initiator need not run into a timeout.
+ * its initiator need not run into a timeout, and there is no COMMANDS CLEARED
+ * attention (SAM-5 5.7.3).
  */
 #include "target/scsi/scsi_priv.h"
 

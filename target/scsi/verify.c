@@ -6,7 +6,6 @@
  */
 #include "target/scsi/scsi_priv.h"
 
-#define BYTCHK_NONE	0u
 #define BYTCHK_DATA	1u
 #define BYTCHK_RESERVED	2u
 #define BYTCHK_ONE	3u

@@ -359,7 +359,6 @@ attentions_come_in_order_of_urgency(void **state)
 		{ UA_RESERVATIONS_PREEMPTED, 0x2a, 3 },
 		{ UA_RESERVATIONS_RELEASED, 0x2a, 4 },
 		{ UA_REGISTRATIONS_PREEMPTED, 0x2a, 5 },
-		{ UA_COMMANDS_CLEARED, 0x2f, 0 },
 		{ UA_MODE_CHANGED, 0x2a, 1 },
 		{ UA_CAPACITY_CHANGED, 0x2a, 9 },
 		{ UA_INQUIRY_CHANGED, 0x3f, 3 },
