@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/reservations.h"
 #include "core/log.h"
 
 enum commit_step { COMMIT_STATE, COMMIT_POOLS, COMMIT_DONE };
@@ -38,8 +39,41 @@ commit_write(void *arg)
 {
 	struct doc_commit *c = arg;
 
-	state_write_config(c->dozo->state, c->old_generation, c->text, c->len,
-	    &c->err);
+	if (c->keep_history)
+		state_write(c->dozo->state, "config.json", c->text, c->len,
+		    &c->err);
+	else
+		state_write_config(c->dozo->state, c->old_generation, c->text,
+		    c->len, &c->err);
+	c->pool_text = reservations_add(c->dozo->state, c->text,
+	    (const char (*)[UUID_SIZE])c->uuids, c->nuuids);
+	if (c->pool_text != NULL && strlen(c->pool_text) > POOL_DOC_MAX) {
+		free(c->pool_text);
+		c->pool_text = NULL;
+	}
+}
+
+/* The helper thread may not look at the volumes itself. */
+static void
+list_volumes(struct doc_commit *c)
+{
+	const struct dozo_pool *pool;
+	const struct dozo_volume *dv;
+	unsigned n = 0;
+
+	TAILQ_FOREACH(pool, &c->dozo->pools, link) {
+		TAILQ_FOREACH(dv, &pool->volumes, link)
+			n++;
+	}
+	c->uuids = n > 0 ? calloc(n, sizeof(*c->uuids)) : NULL;
+	if (c->uuids == NULL)
+		return;
+	TAILQ_FOREACH(pool, &c->dozo->pools, link) {
+		TAILQ_FOREACH(dv, &pool->volumes, link) {
+			assert(c->nuuids < n);
+			memcpy(c->uuids[c->nuuids++], dv->uuid, UUID_SIZE);
+		}
+	}
 }
 
 static void
@@ -67,6 +101,7 @@ commit_state(struct doc_commit *c)
 		    "used any more.");
 		return;
 	}
+	list_volumes(c);
 	work_start(d->worker, &c->work, commit_write, c, &c->op);
 }
 
@@ -98,8 +133,8 @@ commit_pools(struct doc_commit *c)
 		doc = &c->docs[c->ndocs++];
 		doc->pool = pool->pool;
 		doc->write = true;
-		doc->text = c->text;
-		doc->len = c->len;
+		doc->text = c->pool_text != NULL ? c->pool_text : c->text;
+		doc->len = strlen(doc->text);
 		doc->generation = d->doc->generation;
 		pool_doc_start(doc, &c->op);
 	}
@@ -145,8 +180,11 @@ void
 doc_commit_fini(struct doc_commit *c)
 {
 	free(c->text);
+	free(c->pool_text);
+	free(c->uuids);
 	free(c->docs);
-	c->text = NULL;
+	c->text = c->pool_text = NULL;
+	c->uuids = NULL;
 	c->docs = NULL;
 	c->ndocs = 0;
 }

@@ -343,7 +343,8 @@ doc_from_json(const json_t *json, struct err *err)
 {
 	static const char *const known[] = { "format", "generation",
 		"written_s", "appliance", "pools", "targets", "portals",
-		"hosts", "mappings", "users", "tokens", NULL };
+		"hosts", "mappings", "users", "tokens",
+		"reservations", NULL };
 	struct err why = { 0 };
 	struct place at = { .err = &why };
 	struct doc *doc = doc_new();

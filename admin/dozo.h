@@ -23,6 +23,7 @@
 
 struct control;
 struct events;
+struct renewal;
 struct jobs;
 struct page;
 
@@ -81,6 +82,8 @@ struct dozo {
 	struct dozo_portal portals[CONF_LISTEN_MAX + DOC_PORTALS_MAX];
 	bool changing;			/* a change holds the lock */
 	struct op_queue change_wait;
+	struct renewal *renewal;	/* reservations.c */
+	struct op_queue renewal_wait;
 	uint64_t start_ns, start_s;
 	bool fault_injection;
 	bool serving;			/* portals are open */

@@ -121,10 +121,15 @@ struct doc_commit {
 	struct op op;
 	struct dozo *dozo;
 	struct doc *next;		/* taken over on success */
+	bool keep_history;		/* nothing an administrator did */
 	struct err err;
+	/* private */
 	struct work work;
 	char *text;
 	size_t len;
+	char (*uuids)[UUID_SIZE];	/* volumes with an LU */
+	unsigned nuuids;
+	char *pool_text;		/* with reservations, or NULL */
 	uint64_t old_generation;
 	struct pool_doc *docs;
 	unsigned ndocs;

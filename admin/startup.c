@@ -24,6 +24,7 @@
 #include "admin/page.h"
 #include "admin/pools.h"
 #include "admin/req.h"
+#include "admin/reservations.h"
 #include "core/log.h"
 
 /* How long the kernel may take to clean up after a daemon that was killed. */
@@ -300,6 +301,7 @@ dozo_start(struct dozo *d, struct err *err)
 	assert(d->loop == NULL && d->conf.state_dir[0] == '/');
 	TAILQ_INIT(&d->pools);
 	op_queue_init(&d->change_wait);
+	op_queue_init(&d->renewal_wait);
 	d->loop = loop_new(err);
 	if (d->loop == NULL)
 		return -err->code;
@@ -343,6 +345,12 @@ stop_jobs(struct wait *wait)
 }
 
 static void
+stop_renewal(struct wait *wait)
+{
+	reservations_wait(wait->dozo, &wait->op);
+}
+
+static void
 stop_pools(struct wait *wait)
 {
 	struct dozo_pool *pool;
@@ -376,7 +384,8 @@ dozo_stop(struct dozo *d)
 {
 	struct pool_down downs[DOC_POOLS_MAX + 1];
 	struct dozo_pool *pool;
-	struct wait control = { 0 }, jobs = { 0 }, pools = { .downs = downs };
+	struct wait control = { 0 }, jobs = { 0 }, renewal = { 0 };
+	struct wait pools = { .downs = downs };
 
 	d->stopping = true;
 	page_stop(d);
@@ -385,6 +394,7 @@ dozo_stop(struct dozo *d)
 		wait_for(d, &control, stop_control);
 		wait_for(d, &jobs, stop_jobs);
 		stop_server(d);
+		wait_for(d, &renewal, stop_renewal);
 		wait_for(d, &pools, stop_pools);
 	}
 	control_free(d);

@@ -7,6 +7,8 @@
  */
 #include "config.h"
 
+#define LOG_AREA LOG_ADMIN
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +16,9 @@
 #include <string.h>
 
 #include "admin/pools.h"
+#include "admin/reservations.h"
 #include "admin/verbs.h"
+#include "core/log.h"
 
 /* Not a valid name, so that nothing finds it. */
 #define IMPORT_NAME "(import)"
@@ -27,6 +31,17 @@ struct import {
 	struct pool_doc doc;
 	struct pool_down down;
 	struct err err;
+	struct work work;
+	unsigned nsaves;
+	struct pr_file *saves;
+	struct err save_err;
+};
+
+/* A reservation from the disks, on its way into the state directory. */
+struct pr_file {
+	char name[UUID_SIZE + 4];
+	void *blob;
+	size_t len;
 };
 
 enum import_step { IMPORT_UP, IMPORT_READ, IMPORT_DECIDE, IMPORT_DONE };
@@ -70,6 +85,52 @@ check_found(struct import *im)
 	snprintf(im->pool->name, sizeof(im->pool->name), "%s", info.name);
 }
 
+/* On the helper thread.  Best effort: they are in force already. */
+static void
+save_reservations(void *arg)
+{
+	struct import *im = arg;
+
+	for (unsigned i = 0; i < im->nsaves; i++) {
+		state_write(im->req->dozo->state, im->saves[i].name,
+		    im->saves[i].blob, im->saves[i].len, &im->save_err);
+	}
+}
+
+/* Persistent reservations come with the volumes (DESIGN, promise 2). */
+static void
+import_reservations(struct import *im)
+{
+	struct dozo_volume *dv;
+	struct pool_info info;
+	json_t *doc;
+
+	pool_get_info(im->pool->pool, &info);
+	doc = im->doc.text != NULL ? json_loadb(im->doc.text, im->doc.len, 0,
+	    NULL) : NULL;
+	im->saves = calloc(info.volumes + 1, sizeof(*im->saves));
+	TAILQ_FOREACH(dv, &im->pool->volumes, link) {
+		struct pr_file *save;
+		size_t len;
+		void *blob = reservations_find(doc, dv->uuid, &len);
+
+		if (blob == NULL || im->saves == NULL) {
+			free(blob);
+			continue;
+		}
+		assert(im->nsaves < info.volumes);
+		save = &im->saves[im->nsaves++];
+		snprintf(save->name, sizeof(save->name), "pr/%s", dv->uuid);
+		save->blob = blob;
+		save->len = len;
+		scsi_lu_load(dv->lu, blob, len);
+	}
+	json_decref(doc);
+	if (im->nsaves > 0)
+		work_start(im->req->dozo->worker, &im->work,
+		    save_reservations, im, &im->op);
+}
+
 static void
 import_decide(struct import *im)
 {
@@ -89,9 +150,12 @@ import_decide(struct import *im)
 		pool_down_start(&im->down, &im->op);
 		return;
 	}
+	if (err_is(&im->err))
+		return;
 	/* The LUs were made before the name was known. */
 	TAILQ_FOREACH(dv, &im->pool->volumes, link)
 		dozo_volume_refresh(dv);
+	import_reservations(im);
 }
 
 static void
@@ -117,6 +181,12 @@ import_run(struct op *op)
 		op->step = IMPORT_DONE;
 		return;
 	case IMPORT_DONE:
+		if (err_is(&im->save_err))
+			log_warn("reservations of pool %s: %s",
+			    im->pool->name, im->save_err.text);
+		while (im->nsaves > 0)
+			free(im->saves[--im->nsaves].blob);
+		free(im->saves);
 		op_end(op);
 		return;
 	}

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/reservations.h"
 #include "core/log.h"
 
 struct pr_save {
@@ -68,6 +69,8 @@ pr_save_run(struct op *op)
 		if (err_is(&save->err))
 			log_err("persistent reservations: %s",
 			    save->err.text);
+		else
+			reservations_changed(save->dozo);
 		*save->result = -save->err.code;
 		op_end(op);
 		free(save->blob);

@@ -242,6 +242,27 @@ def test_persistent_reservations_survive_a_kill():
         assert pr_keys(Session(b)) == []
 
 
+def test_persistent_reservations_move_with_the_disks():
+    with Box() as a, Box() as b:
+        a.pool()
+        a.lun()
+        before = a.get("status")["generation"]
+        pr_register(Session(a), 0x1234, aptpl=True)
+        for _ in range(100):
+            if a.get("status")["generation"] > before:
+                break
+            time.sleep(0.02)
+        history = len(a.get("config", "history"))
+        a.stop()
+        b.ok("pool", "import", "--disk", *a.disks(), "--config")
+        assert pr_keys(Session(b)) == [0x1234]
+        b.kill()
+        b.start()
+        assert pr_keys(Session(b)) == [0x1234]
+        # A reservation is no step in the history of the configuration.
+        assert history == 3, history
+
+
 def test_persistent_reservations_that_cannot_be_saved_are_refused():
     with Box() as b:
         b.pool()
