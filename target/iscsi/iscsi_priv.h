@@ -251,7 +251,7 @@ struct session {
 	unsigned busy;		/* tasks that take a place in the window */
 	unsigned immediate;	/* immediate tasks */
 	struct task *tasks;
-	unsigned ntasks;
+	unsigned ntasks, nfresh;	/* of them were ever used */
 	TAILQ_HEAD(task_list, task) free, live;
 	unsigned nlive;
 	uint64_t share_used;		/* bytes of data buffers */

@@ -28,11 +28,7 @@ pool_new(struct session *session)
 	session->tmfs = tmf_pool_new(session);
 	if (session->tasks == NULL || session->tmfs == NULL)
 		return false;
-	session->ntasks = n;
-	for (unsigned i = n; i-- > 0;) {
-		session->tasks[i].session = session;
-		TAILQ_INSERT_HEAD(&session->free, &session->tasks[i], link);
-	}
+	session->ntasks = n;	/* memory is touched when they are used */
 	return true;
 }
 

@@ -4,7 +4,7 @@
  * coming, answer.  Tasks come from the session's pool; there are enough for a
  * full CmdSN window, the immediate commands, and the answers of one send.
  *
- * Invariants: a task is on the free or the live list; its tag is in the hash
+ * Invariants: a task is fresh or on the free or the live list; its tag is in the hash
  * from start until its status is put into a send or it ends without one; a
  * task waiting to answer has no window and no pinned data.
  */
@@ -75,16 +75,32 @@ task_reset(struct task *task, const struct pdu *pdu)
 	data_out_init(task, pdu);
 }
 
-struct task *
-task_get(struct session *session, const struct pdu *pdu)
+/* From the free list, or one that was never used: few pages, and warm. */
+static struct task *
+pool_take(struct session *session)
 {
 	struct task *task = TAILQ_FIRST(&session->free);
 
+	if (task != NULL) {
+		TAILQ_REMOVE(&session->free, task, link);
+		return task;
+	}
+	/* The window was granted with the pool in mind. */
+	assert(session->nfresh < session->ntasks);
+	task = &session->tasks[session->nfresh++];
+	task->session = session;
+	return task;
+}
+
+struct task *
+task_get(struct session *session, const struct pdu *pdu)
+{
+	struct task *task;
+
 	if (pdu->immediate && session->immediate == IMMEDIATE_MAX)
 		return NULL;
-	/* The window was granted with the pool in mind. */
-	assert(task != NULL && !task->in_hash && !task->tx.queued);
-	TAILQ_REMOVE(&session->free, task, link);
+	task = pool_take(session);
+	assert(!task->in_hash && !task->tx.queued && !task->has_share);
 	TAILQ_INSERT_TAIL(&session->live, task, link);
 	session->nlive++;
 	task_reset(task, pdu);

@@ -201,8 +201,12 @@ def test_1000_half_open_connections(target):
 @own("-l", 1)
 def test_300_sessions_of_one_initiator(target):
     start = time.monotonic()
+    before = target.rss_kib()
     conns = [target.session() for _ in range(300)]
     assert time.monotonic() - start < 10
+    each = (target.rss_kib() - before) // 300
+    print(f"# an idle session costs {each} KiB")
+    assert each < 256
     for conn in conns:
         conn.read(0, 1)
     for conn in conns:

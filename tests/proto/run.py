@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The iSCSI protocol tests: run.py [PART-OF-NAME]."""
 
+import attach
 import chap
 import data
 import harness
@@ -11,4 +12,4 @@ import persona
 import task
 import text
 
-harness.main([login, chap, text, data, task, hostile, persona])
+harness.main([login, chap, text, data, task, hostile, persona, attach])
