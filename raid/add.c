@@ -148,6 +148,8 @@ attach(struct raid_add *add, struct addition *a)
 	m->sb.bblog_size = a->areas.bblog_size;
 	m->sb.bblog_offset = a->areas.bblog_offset;
 	m->sb.cnt_corrected_read = 0;
+	if (raid->bitmap != NULL)
+		m->sb.bitmap_offset = a->areas.log_offset;
 	if (raid->ppl != NULL) {
 		m->sb.ppl_offset = (int16_t)a->areas.log_offset;
 		m->sb.ppl_size = a->areas.log_size;

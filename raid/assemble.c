@@ -32,6 +32,9 @@ struct assembly {
 	struct raid_map map;
 	uint8_t *mem;
 	struct ppl_replay replay[RAID_MEMBERS_MAX];
+	uint8_t *areas;			/* of the bitmaps, MIB each */
+	struct io area_io[RAID_MEMBERS_MAX];
+	struct iovec area_iov[RAID_MEMBERS_MAX];
 };
 
 static const char *
@@ -235,6 +238,12 @@ has_ppl(const struct sb1 *sb)
 	return (sb->feature_map & (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0;
 }
 
+static bool
+has_bitmap(const struct sb1 *sb)
+{
+	return (sb->feature_map & SB1_BITMAP) != 0;
+}
+
 static int
 check_parity_known(struct assembly *a)
 {
@@ -300,11 +309,15 @@ check_features(struct assembly *a)
 		err_hint(err, "replace the disk under Linux md first");
 		return -ENOTSUP;
 	}
-	if ((a->best->feature_map & SB1_BITMAP) != 0) {
-		err_set(err, ENOTSUP, "the array has a write-intent bitmap");
-		err_hint(err, "remove it under Linux: mdadm --grow "
-		    "--bitmap=none");
-		return -ENOTSUP;
+	for (unsigned i = 0; i < a->n && has_bitmap(a->best); i++) {
+		const struct sb1 *sb = &a->probe[i].sb;
+
+		if (a->out[i] || a->role[i] < 0 || (has_bitmap(sb) &&
+		    sb->bitmap_offset % 8 == 0 &&
+		    sb1_bitmap_area(sb) >= BITMAP_BLOCK))
+			continue;
+		return err_set(err, ENOTSUP, "the bitmap of %s is in an "
+		    "unusual place", cand_name(a, i));
 	}
 	for (unsigned i = 0; i < a->n && has_ppl(a->best); i++) {
 		const struct sb1 *sb = &a->probe[i].sb;
@@ -458,6 +471,63 @@ end_replay(struct assembly *a)
 		raid->synced = raid->checkpoint = raid->map.member_size;
 }
 
+/* --- the bitmap --- */
+
+static void
+read_bitmaps(struct assembly *a, struct op *op)
+{
+	struct raid *raid = a->pub->raid;
+
+	a->areas = aligned_alloc(4096, raid->map.n * MIB);
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		struct member *m = &raid->member[r];
+		uint64_t len = sb1_bitmap_area(&m->sb);
+
+		a->area_io[r].result = -ENOMEM;
+		if (m->state != RAID_MEMBER_IN_SYNC || a->areas == NULL)
+			continue;
+		len = round_down(len, BITMAP_BLOCK);
+		a->area_iov[r] = (struct iovec){ a->areas + r * MIB, len };
+		io_init(&a->area_io[r], IO_READ, (SB1_SECTOR +
+		    (uint64_t)m->sb.bitmap_offset) * SECTOR, len,
+		    &a->area_iov[r], 1, 0);
+		blk_submit(m->blk, &a->area_io[r], op);
+	}
+}
+
+/* The bits of all members together; the shape as the first good one says. */
+static int
+load_bitmaps(struct assembly *a)
+{
+	struct raid *raid = a->pub->raid;
+	struct bitmap_sb sb = { .chunksize = 0 };
+	uint64_t area = MIB;
+	bool current = false;
+
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		if (a->area_io[r].result != 0)
+			continue;
+		area = MIN(area, a->area_iov[r].iov_len);
+		if (sb.chunksize == 0 && !bitmap_decode(&sb,
+		    a->area_iov[r].iov_base, a->area_iov[r].iov_len,
+		    raid->spec.uuid))
+			sb.chunksize = 0;
+	}
+	if (bitmap_new(raid, sb.chunksize, area, &a->pub->err) < 0)
+		return -1;
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (a->area_io[r].result == 0 && bitmap_load(raid->bitmap,
+		    a->area_iov[r].iov_base, a->area_iov[r].iov_len,
+		    a->best->events))
+			current = true;
+	if (!current)
+		bitmap_set_all(raid->bitmap);
+	bitmap_note_member(raid->bitmap);	/* one copy for all */
+	if (a->best->resync_offset != SB1_CLEAN)
+		bitmap_doubt_set(raid->bitmap);
+	return 0;
+}
+
 enum assemble_step { AS_READ, AS_CHOOSE, AS_RUN };
 static const char *const assemble_steps[] = { "READ", "CHOOSE", "RUN" };
 
@@ -500,6 +570,8 @@ choose_and_build(struct raid_assemble *pub, struct op *op)
 	build(a, pub->raid);
 	if (pub->raid->ppl != NULL)
 		start_replay(a, op);
+	if (spec.policy == RAID_POLICY_BITMAP)
+		read_bitmaps(a, op);
 }
 
 static void
@@ -507,13 +579,19 @@ run(struct raid_assemble *pub)
 {
 	struct assembly *a = pub->priv;
 
+	if (pub->raid != NULL && has_bitmap(a->best) && load_bitmaps(a) < 0) {
+		raid_free(pub->raid);
+		pub->raid = NULL;
+	}
 	if (pub->raid != NULL) {
 		if (pub->raid->ppl != NULL)
 			end_replay(a);
 		raid_run(pub->raid);
 	}
-	if (a != NULL)
+	if (a != NULL) {
 		free(a->mem);
+		free(a->areas);
+	}
 	free(a);
 	pub->priv = NULL;
 }

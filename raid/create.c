@@ -55,9 +55,6 @@ check_spec(const struct raid_create *pub, struct err *err)
 		    spec->members, RAID_MEMBERS_MAX);
 	if (spec->name[0] == '\0')
 		return err_set(err, EINVAL, "the array has no name");
-	if (spec->policy == RAID_POLICY_BITMAP)
-		return err_set(err, ENOTSUP, "policy %s is not supported, "
-		    "ppl and resync are", raid_policy_name(spec->policy));
 	for (unsigned i = 0; i < spec->members; i++) {
 		absent += pub->members[i] == NULL;
 		for (unsigned k = 0; k < i; k++)
@@ -244,6 +241,10 @@ fill_sb(struct creation *c, unsigned i, struct sb1 *sb)
 		sb->ppl_offset = (int16_t)areas->log_offset;
 		sb->ppl_size = areas->log_size;
 	}
+	if (c->spec.policy == RAID_POLICY_BITMAP) {
+		sb->feature_map |= SB1_BITMAP;
+		sb->bitmap_offset = areas->log_offset;
+	}
 	sb->resync_offset = SB1_CLEAN;
 	sb->max_dev = SB1_ROLES_NEW;
 	for (unsigned d = 0; d < sb->max_dev; d++)
@@ -272,6 +273,12 @@ make_raid(struct creation *c)
 		m->state = RAID_MEMBER_IN_SYNC;
 		if (raid->ppl != NULL)
 			ppl_set_area(raid, i);
+	}
+	if (c->spec.policy == RAID_POLICY_BITMAP && bitmap_new(raid, 0,
+	    sb1_bitmap_area(&raid->member[raid->missing & 1].sb),
+	    &c->pub->err) < 0) {
+		raid_free(raid);
+		return NULL;
 	}
 	raid_changed(raid);
 	return raid;

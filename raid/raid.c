@@ -149,6 +149,7 @@ raid_free(struct raid *raid)
 	free(raid->locks);
 	free(raid->zeroes);
 	free(raid->sb_mem);
+	bitmap_free(raid->bitmap);
 	free(raid->ppl);
 	free(raid->ppl_mem);
 	free(raid);
@@ -388,9 +389,11 @@ raid_stop_run(struct op *op)
 	case ST_DRAIN:
 		err_clear(&stop->err);
 		raid->stopping = raid->sweep.cancel = true;
+		bitmap_stop(raid);
 		if (raid->active > 0 || !STAILQ_EMPTY(&raid->waiting_ios) ||
 		    raid->sweep.running || raid->cleaning ||
-		    !ppl_idle(raid) || !guards_idle(raid)) {
+		    !ppl_idle(raid) || !guards_idle(raid) ||
+		    !bitmap_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);
 			return;
 		}

@@ -14,6 +14,7 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "raid/bitmap.h"
 #include "raid/guard.h"
 #include "raid/map.h"
 #include "raid/plan.h"
@@ -196,6 +197,7 @@ struct row {
 	struct op breath;
 	struct timer timer;
 	struct ppl_log *log;		/* the header that names this row */
+	bool marked;			/* in the bitmap */
 	STAILQ_ENTRY(row) log_queue;
 	int result;
 	struct row_work work;
@@ -348,6 +350,8 @@ struct raid {
 	uint64_t ppl_generation;
 	uint64_t ppl_headers, ppl_entries;
 
+	struct bitmap *bitmap;		/* NULL with other policies */
+
 	/* Pools. */
 	struct buf_pool *bufs;
 	struct guards *guards;
@@ -381,7 +385,9 @@ struct raid {
 static inline bool
 row_in_doubt(const struct raid *raid, uint64_t row)
 {
-	return (row + 1) * raid->map.row_bytes > raid->synced;
+	if ((row + 1) * raid->map.row_bytes <= raid->synced)
+		return false;
+	return raid->bitmap == NULL || bitmap_in_doubt(raid, row);
 }
 
 static inline void

@@ -120,6 +120,7 @@ row_get(struct raid *raid, struct op *op)
 	row->req = NULL;
 	row->fix = NULL;
 	row->log = NULL;
+	row->marked = false;
 	row->claim.writer = NULL;
 	row->ridden = false;
 	row->result = 0;

@@ -6,7 +6,7 @@
  * Invariants: the row is ours from plan to record; no write starts before all
  * reads it depends on have ended well; the request is not told of success
  * before every member that missed the write is recorded as faulty on all
- * others.  With a partial parity log, its entry is durable before data moves.
+ * others.  What a log or bitmap must say is durable before data moves.
  * The new data is used where the caller has it, unless it is cut into more
  * pieces than ROW_IOV_MAX.
  */
@@ -137,6 +137,15 @@ end_repair(struct row *row)
 }
 
 static void
+set_intent(struct row *row)
+{
+	ppl_log_row(row->raid, row);
+	row->marked = row->raid->bitmap != NULL;
+	if (row->marked)
+		bitmap_set(row->raid, row->span.row, &row->op);
+}
+
+static void
 store_data(struct row *row, unsigned i, unsigned flags, struct op *op)
 {
 	struct row_work *work = &row->work;
@@ -228,6 +237,9 @@ row_write_unlock(struct row *row)
 	if (row->raid->failed)
 		row->result = -EIO;
 	ppl_row_done(row, row->fua && !is_zero(row));
+	if (row->marked)
+		bitmap_row_done(row->raid, row->span.row);
+	row->marked = false;
 	row_release(&row->work);
 	row_merge_end(row);
 	row_unlock(row->raid, &row->claim);
@@ -292,7 +304,7 @@ row_write_run(struct op *op)
 		op->step = end_repair(row);
 		return;
 	case RW_INTENT:		/* durable before data moves */
-		ppl_log_row(raid, row);
+		set_intent(row);
 		op->step = RW_STORE;
 		return;
 	case RW_STORE:

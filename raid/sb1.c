@@ -260,6 +260,18 @@ sb1_role(const struct sb1 *sb, uint32_t dev_number)
 	return sb->roles[dev_number];
 }
 
+uint64_t
+sb1_bitmap_area(const struct sb1 *sb)
+{
+	int64_t end = (int64_t)MIN(sb->data_offset, UINT32_MAX) - SB1_SECTOR;
+
+	if (sb->bblog_size != 0 && sb->bblog_offset > sb->bitmap_offset)
+		end = MIN(end, (int64_t)sb->bblog_offset);
+	if (sb->bitmap_offset <= 0 || end <= sb->bitmap_offset)
+		return 0;
+	return MIN((uint64_t)(end - sb->bitmap_offset) * 512, MIB);
+}
+
 /* Is [start, start + len) between the superblock and the data? */
 static bool
 area_ok(const struct sb1 *sb, int64_t offset, uint64_t len)

@@ -102,6 +102,8 @@ int sb1_check_engine(const struct sb1 *sb, struct err *err);
 
 /* The role of `dev_number` in this table; SB1_ROLE_SPARE beyond its end. */
 uint16_t sb1_role(const struct sb1 *sb, uint32_t dev_number);
+/* Bytes between the bitmap and what follows, at most 1 MiB. */
+uint64_t sb1_bitmap_area(const struct sb1 *sb);
 static inline bool
 sb1_role_active(unsigned role)
 {

@@ -100,8 +100,10 @@ submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
 
 /* --- one update --- */
 
-enum sb_step { SB_PROBE, SB_ENCODE, SB_CHECK };
-static const char *const sb_steps[] = { "PROBE", "ENCODE", "CHECK" };
+enum sb_step { SB_PROBE, SB_BITMAP, SB_ENCODE, SB_CHECK };
+static const char *const sb_steps[] = {
+	"PROBE", "BITMAP", "ENCODE", "CHECK",
+};
 
 static void
 submit_all(struct raid *raid, enum io_kind kind, struct op *op)
@@ -171,11 +173,18 @@ sb_update_run(struct op *op)
 		u->probe = raid->gen_failed > raid->gen_durable;
 		if (u->probe)
 			submit_all(raid, IO_READ, op);
+		op->step = SB_BITMAP;
+		return;
+	case SB_BITMAP:		/* never behind the superblocks */
+		if (u->probe)
+			note_sb_failures(raid, true);
+		if (raid->bitmap != NULL && !raid->failed) {
+			bitmap_note_events(raid, raid->events + 1);
+			bitmap_write(raid->bitmap, op);
+		}
 		op->step = SB_ENCODE;
 		return;
 	case SB_ENCODE:
-		if (u->probe)
-			note_sb_failures(raid, true);
 		u->gen = 0;
 		if (!raid->failed)
 			sb_encode(raid, u, op);

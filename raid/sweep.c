@@ -83,6 +83,9 @@ spare_fits(const struct raid *raid, const struct member *m)
 	    sb->data_size * SECTOR < raid->map.member_size ||
 	    m->blk->geo.logical_block > raid->blk.geo.logical_block)
 		return false;
+	if (raid->bitmap != NULL && (sb->bitmap_offset <= 0 ||
+	    sb1_bitmap_area(sb) < raid->bitmap->nblocks * BITMAP_BLOCK))
+		return false;
 	return raid->ppl == NULL || (sb->ppl_offset > 0 &&
 	    sb->ppl_size * SECTOR >= PPL_AREA_MIN);
 }
@@ -163,7 +166,7 @@ quiesce(struct raid *raid, struct sweep *sweep, struct op *op)
 	}
 	raid->frozen = true;
 	if (raid->active > 0 || raid->cleaning || !ppl_idle(raid) ||
-	    !guards_idle(raid))
+	    !guards_idle(raid) || !bitmap_idle(raid))
 		op_wait(&raid->idle_waiting, op);
 	else if (raid->sb_running)
 		op_wait(&raid->sb_waiting, op);
@@ -216,6 +219,10 @@ take_spare(struct raid *raid, struct sweep *sweep, struct op *op)
 			ppl_set_area(raid, role);
 			ppl_submit_empty(&raid->ppl[role], op);
 		}
+		if (raid->bitmap != NULL) {
+			bitmap_note_member(raid->bitmap);
+			bitmap_write(raid->bitmap, op);
+		}
 	}
 	raid->frozen = false;
 	raid_take_waiting(raid);
@@ -239,6 +246,10 @@ start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 
 	if (sweep->nrows == 0)
 		sweep->batch_ns = loop_now(raid->loop);
+	if (sweep->nrows == 0 && sweep->kind == SWEEP_RESYNC &&
+	    raid->bitmap != NULL)	/* only what the bits name */
+		sweep->next = bitmap_next_doubt(raid, sweep->next,
+		    sweep->end);
 	while (sweep->nrows < max && sweep->next + sweep->nrows < sweep->end) {
 		struct row *row;
 

@@ -30,8 +30,11 @@ says() { # IMAGE PATTERN
 head -c 300000 /dev/urandom >"$dir/data"
 for n in 3 4 7; do
 	for chunk in 4 64 512; do
-		# Both policies, in turn.
-		case $chunk in 64) policy=resync ;; *) policy=ppl ;; esac
+		case $chunk in
+		4) policy=bitmap mark='Internal Bitmap : 8 sectors' ;;
+		64) policy=resync mark='Magic' ;;
+		*) policy=ppl mark='PPL : 2048 sectors at offset 8 ' ;;
+		esac
 		images=
 		rm -f "$dir"/m*
 		for i in $(seq 0 $((n - 1))); do
@@ -46,8 +49,7 @@ for n in 3 4 7; do
 		for image in $images; do
 			ok "$what csum" says "$image" 'Checksum.*correct'
 			ok "$what clean" says "$image" 'State : clean'
-			[ "$policy" = resync ] || ok "$what ppl" says \
-			    "$image" 'PPL : 2048 sectors at offset 8 '
+			ok "$what policy" says "$image" "$mark"
 			ok "$what chunk" says "$image" "Chunk Size : ${chunk}K"
 			ok "$what array" says "$image" "Array State : A{$n} "
 		done
