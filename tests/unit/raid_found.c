@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the simulator found in raid/, replayed step by step: a seed means
+ * something else when a scenario changes, these do not.
+ */
+#include "tests/unit/raid_util.h"
+
+#include <limits.h>
+
+#define CHUNK 4096u
+
+static struct world world;
+static struct raid_assemble as;
+
+static void
+start(struct world *w, enum raid_policy policy)
+{
+	memset(w, 0, sizeof(*w));
+	world_disks(w, 3, 4 * MIB, 512);
+	world_create_policy(w, RAID_LEFT_SYMMETRIC, CHUNK, policy);
+}
+
+/* The machine loses power; disk `without` was not there. */
+static void
+lose_power(struct world *w, unsigned without)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		if (i != without)
+			blk_fault_power_cut(w->fault[i], 7 + i);
+	array_stop(w);
+	for (unsigned i = 0; i < w->n; i++)
+		if (i != without)
+			blk_fault_power_on(w->fault[i]);
+}
+
+/* The bytes of member `role` at `off` of its data. */
+static uint8_t *
+member_bytes(struct world *w, unsigned role, uint64_t off)
+{
+	return blk_ram_data(w->ram[role]) + w->raid->member[role].data_off +
+	    off;
+}
+
+static bool
+all_bytes(const uint8_t *p, size_t len, int byte)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] != (uint8_t)byte)
+			return false;
+	return true;
+}
+
+static void
+a_write_during_the_cleaners_flush_is_flushed_too(void **state)
+{
+	struct world *w = &world;
+	struct raid_info info;
+
+	(void)state;
+	start(w, RAID_POLICY_RESYNC);
+	for (unsigned i = 0; i < w->n; i++)
+		blk_fault_volatile_cache(w->fault[i], true);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, CHUNK, 'a', 0), 0);
+	/* The cleaner's flush of one member takes long. */
+	add_fault(w, 2, (struct fault_rule){ .action = FAULT_DELAY,
+	    .kinds = 1u << IO_FLUSH, .count = 1, .delay_ms = 1000 });
+	wait_ms(w, SAFE_MODE_MS + 200);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 16 * CHUNK, 'b', 0),
+	    0);
+	do {
+		wait_ms(w, 50);
+		raid_get_info(w->raid, &info);
+	} while (!info.clean);
+	assert_int_equal(array_stop(w), 0);
+	for (unsigned i = 0; i < w->n; i++) {
+		blk_fault_power_cut(w->fault[i], i);
+		blk_fault_power_on(w->fault[i]);
+	}
+	assemble_without(w, &as, 0, false);
+	assert_non_null(w->raid);
+	assert_int_equal(reads_as(raid_blk(w->raid), 0, 16 * CHUNK, 'b'), 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_dirty_degraded_start_records_who_is_missing(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, RAID_POLICY_PPL);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 16 * CHUNK, 'a', 0),
+	    0);
+	lose_power(w, UINT_MAX);
+	assemble_without(w, &as, 1u << 0, true);
+	assert_non_null(w->raid);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 16 * CHUNK, 'b',
+	    IO_FUA), 0);
+	lose_power(w, 0);
+	assemble_without(w, &as, 0, true);
+	assert_non_null(w->raid);
+	assert_int_equal(as.nrejected, 1);
+	assert_int_equal(as.rejected[0].why.code, ESTALE);
+	assert_int_equal(reads_as(raid_blk(w->raid), 0, 16 * CHUNK, 'b'), 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+/*
+ * A row of 'a' whose parity does not fit and whose first chunk has a bad
+ * sector, after a crash.  Returns where its bytes are on the member.
+ */
+static uint8_t *
+doubtful_row(struct world *w, uint64_t off, bool log)
+{
+	struct raid_map map = w->raid->map;
+	struct map_place place;
+	uint8_t *bytes, *parity;
+	uint64_t data_off;
+
+	raid_map_locate(&map, off, &place);
+	data_off = w->raid->member[place.role].data_off;
+	assert_int_equal(do_write(raid_blk(w->raid), off, 2 * CHUNK, 'a', 0),
+	    0);
+	if (log)	/* the newest entry names this row */
+		assert_int_equal(do_write(raid_blk(w->raid), off, CHUNK, 'a',
+		    0), 0);
+	bytes = member_bytes(w, place.role, place.member_off);
+	parity = member_bytes(w, raid_map_parity(&map, place.stripe),
+	    place.member_off);
+	lose_power(w, UINT_MAX);
+	memset(parity, 0x55, CHUNK);
+	add_fault(w, place.role, (struct fault_rule){ .action = FAULT_ERROR,
+	    .kinds = 1u << IO_READ, .err = EIO,
+	    .off = data_off + place.member_off, .len = 512 });
+	/* The resync does not come as far meanwhile. */
+	for (unsigned i = 0; i < w->n && !log; i++)
+		add_fault(w, i, (struct fault_rule){ .action = FAULT_DELAY,
+		    .kinds = 1u << IO_READ, .off = data_off, .len = CHUNK,
+		    .delay_ms = 500 });
+	assemble_without(w, &as, 0, false);
+	assert_non_null(w->raid);
+	return bytes;
+}
+
+static void
+a_write_does_not_repair_from_parity_in_doubt(void **state)
+{
+	struct world *w = &world;
+	uint64_t off;
+	uint8_t *bytes;
+
+	(void)state;
+	start(w, RAID_POLICY_RESYNC);
+	off = round_down(w->size / 2, 2 * CHUNK);
+	bytes = doubtful_row(w, off, false);
+	assert_int_equal(do_write(raid_blk(w->raid), off + CHUNK, 512, 'b',
+	    0), -EIO);
+	assert_true(all_bytes(bytes, CHUNK, 'a'));
+	for (unsigned i = 0; i < w->n; i++)
+		blk_fault_clear(w->fault[i]);
+	assert_int_equal(reads_as(raid_blk(w->raid), off, CHUNK, 'a'), 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_row_that_replay_could_not_read_stays_in_doubt(void **state)
+{
+	struct world *w = &world;
+	uint64_t off;
+	uint8_t *bytes;
+
+	(void)state;
+	start(w, RAID_POLICY_PPL);
+	off = round_down(w->size / 2, 2 * CHUNK);
+	bytes = doubtful_row(w, off, true);
+	assert_int_equal(reads_as(raid_blk(w->raid), off, CHUNK, 'a'), -EIO);
+	assert_true(all_bytes(bytes, CHUNK, 'a'));
+	for (unsigned i = 0; i < w->n; i++)
+		blk_fault_clear(w->fault[i]);
+	assert_int_equal(reads_as(raid_blk(w->raid), off, CHUNK, 'a'), 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    a_write_during_the_cleaners_flush_is_flushed_too),
+		cmocka_unit_test(a_dirty_degraded_start_records_who_is_missing),
+		cmocka_unit_test(a_write_does_not_repair_from_parity_in_doubt),
+		cmocka_unit_test(
+		    a_row_that_replay_could_not_read_stays_in_doubt),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
