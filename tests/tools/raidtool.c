@@ -7,6 +7,7 @@
  *	write=FILE[@OFFSET]	write the file's bytes to the array
  *	read=FILE		dump the whole array into the file
  *	fail=ROLE		treat that member as faulty
+ *	add=IMAGE		give the array one more disk
  *	settle			wait until a resync or rebuild has ended
  *	info			print what the array says of itself
  * Several commands may be given, joined with commas.  -d starts although an
@@ -186,12 +187,35 @@ cmd_fail(struct tool *tool, const char *arg)
 }
 
 static void
+cmd_add(struct tool *tool, const char *path)
+{
+	struct raid_add add = { .raid = tool->raid };
+	struct err err = { 0 };
+
+	if (blk_file_open(tool->loop, path, false, &add.blk, &err) < 0)
+		die(&err);
+	raid_add_start(&add, NULL);
+	loop_run_op(tool->loop, &add.op);
+	if (err_is(&add.err))
+		die(&add.err);
+}
+
+static bool
+settled(const struct raid_info *info)
+{
+	for (unsigned i = 0; i < info->nmembers; i++)
+		if (info->member[i].state == RAID_MEMBER_REBUILDING)
+			return info->failed;
+	return info->clean || info->failed;
+}
+
+static void
 cmd_settle(struct tool *tool)
 {
 	struct raid_info info;
 
 	raid_get_info(tool->raid, &info);
-	while (!info.clean && !info.failed) {
+	while (!settled(&info)) {
 		struct tool_io t = { .loop = tool->loop };
 
 		op_start(&t.op, &tool_io_type, loop_sched(tool->loop), NULL);
@@ -237,6 +261,8 @@ run_command(struct tool *tool, char *cmd)
 		cmd_read(tool, arg);
 	else if (strcmp(cmd, "fail") == 0 && arg != NULL)
 		cmd_fail(tool, arg);
+	else if (strcmp(cmd, "add") == 0 && arg != NULL)
+		cmd_add(tool, arg);
 	else if (strcmp(cmd, "settle") == 0)
 		cmd_settle(tool);
 	else if (strcmp(cmd, "info") == 0)
