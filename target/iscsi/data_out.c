@@ -179,6 +179,7 @@ collect(struct scsi_cmd *cmd, struct buf *buf, uint32_t off, uint32_t len,
 	task->win_end = off + len;
 	task->win_result = result;
 	task->win_op = op;
+	task->session->data_ns = loop_now(conn->server->loop);
 	task->r2t_next = MAX(task->r2t_next, off);
 	op_hold(op);
 	take_early(task);
@@ -236,6 +237,7 @@ data_out_advance(struct task *task, uint32_t n)
 {
 	assert(n <= data_out_room(task));
 	task->got += n;
+	task->session->data_ns = loop_now(task->session->conn->server->loop);
 	task->session->write_bytes += n;
 }
 

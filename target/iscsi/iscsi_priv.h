@@ -28,7 +28,7 @@
 #define RX_STASH_MS 3u		/* then waiting write data is put aside */
 #define ABORT_STUCK_NS (2 * NSEC_PER_SEC)
 #define STASH_MAX ((size_t)8 << 20)	/* for all connections together */
-#define SLOW_READER_MS 10000u	/* while others wait for buffers */
+#define SLOW_PEER_MS 10000u	/* while others wait for buffers */
 #define DEAD_SILENT_FACTOR 10u	/* initiators that never answer pings */
 
 #define IMMEDIATE_MAX 16u	/* immediate commands at a time */
@@ -198,7 +198,7 @@ struct stream *stream_new(struct conn *conn);
 void stream_free(struct stream *stream);
 void rx_start(struct conn *conn);
 void rx_wake(struct conn *conn);
-/* Once a second: an aborted command's data that does not come. */
+/* Once a second: write data that does not come. */
 void rx_check(struct conn *conn);
 void tx_start(struct conn *conn);
 /* Once a second: an initiator that does not read. */
@@ -255,6 +255,7 @@ struct session {
 	TAILQ_HEAD(task_list, task) free, live;
 	unsigned nlive;
 	uint64_t share_used;		/* bytes of data buffers */
+	uint64_t data_ns;		/* write data came, or was asked for */
 	struct op_queue hungry_tasks;
 	unsigned hungry;
 	TAILQ_ENTRY(session) hungry_link;

@@ -580,12 +580,32 @@ rx_wake(struct conn *conn)
 	op_unhold(&rx->op);
 }
 
+static bool
+waits_for_data(const struct session *session)
+{
+	const struct task *task;
+
+	TAILQ_FOREACH(task, &session->live, link)
+		if (task->win != NULL)
+			return true;
+	return false;
+}
+
 void
 rx_check(struct conn *conn)
 {
 	const struct rx *rx = &conn->stream->rx;
+	const struct session *session = conn->session;
+	uint64_t now = loop_now(conn->server->loop);
 
 	if (rx->in_flight && rx->direct > 0 && rx->task->cmd.aborted &&
-	    loop_now(conn->server->loop) - rx->direct_ns >= ABORT_STUCK_NS)
+	    now - rx->direct_ns >= ABORT_STUCK_NS) {
 		conn_fail(conn, "data of an aborted command does not come");
+		return;
+	}
+	/* Buffers that others wait for are held for nothing. */
+	if (!TAILQ_EMPTY(&conn->server->hungry) &&
+	    now - session->data_ns >= SLOW_PEER_MS * NSEC_PER_MSEC &&
+	    waits_for_data(session))
+		conn_fail(conn, "write data does not come");
 }

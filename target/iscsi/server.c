@@ -119,7 +119,7 @@ target_apply(struct target_server *server, const struct target_conf *conf,
 
 	if (res != 0)
 		return res;
-	assert(server->stop == NULL && access != NULL);
+	assert(access != NULL);
 	res = make_targets(server, access, err);
 	if (res == 0) {
 		access_free(server->access);

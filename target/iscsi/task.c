@@ -4,9 +4,9 @@
  * coming, answer.  Tasks come from the session's pool; there are enough for a
  * full CmdSN window, the immediate commands, and the answers of one send.
  *
- * Invariants: a task is fresh or on the free or the live list; its tag is in the hash
- * from start until its status is put into a send or it ends without one; a
- * task waiting to answer has no window and no pinned data.
+ * Invariants: a task is fresh or on the free or the live list; its tag is in
+ * the hash from start until its status is put into a send or it ends without
+ * one; a task waiting to answer has no window and no pinned data.
  */
 #include <assert.h>
 #include <stdio.h>

@@ -390,7 +390,7 @@ tx_check(struct conn *conn)
 	uint64_t now = loop_now(conn->server->loop);
 
 	if (!TAILQ_EMPTY(&conn->server->hungry))
-		limit_ms = MIN(limit_ms, SLOW_READER_MS);
+		limit_ms = MIN(limit_ms, SLOW_PEER_MS);
 	if (tx->in_flight && limit_ms != 0 &&
 	    now - tx->start_ns >= limit_ms * NSEC_PER_MSEC)
 		conn_fail(conn, "the initiator reads no answers");

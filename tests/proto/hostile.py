@@ -8,7 +8,7 @@ import socket
 import struct
 import time
 
-from harness import own
+from harness import own, slow
 from iscsi import (COMMAND, DATA_OUT, F, IMMEDIATE, LOGIN, NONE, NOP_OUT, R,
                    R2T, REJECT, TEXT, W, Closed, rw10)
 
@@ -226,6 +226,26 @@ def test_write_flood_without_data(target):
     other.read(0, 1)
     conn.close()
     target.alive()
+
+
+@slow
+@own("-l", 1)
+def test_writes_without_data_do_not_starve_others(target):
+    idle = []
+    for _ in range(12):
+        conn = target.session(InitialR2T="Yes")
+        for _ in range(8):
+            conn.command(rw10(0x2A, 0, 2048), flags=W | F, edtl=1 << 20)
+        idle.append(conn)
+    conn = target.session()
+    conn.sock.settimeout(30)
+    start = time.monotonic()
+    assert conn.write(0, b"s" * (1 << 20), immediate=65536).status == 0
+    took = time.monotonic() - start
+    print(f"# a write among 96 idle ones took {took:.1f} s")
+    assert took < 15
+    for each in idle:
+        each.close()
 
 
 def test_reject_carries_the_header(target):
