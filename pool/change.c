@@ -77,6 +77,7 @@ plan_extents(struct changing *c, struct table_volume *rec, uint64_t size)
 {
 	const struct label *label = &c->pool->label;
 	uint64_t have = 0, need, free_extents;
+	char text[POOL_SIZE_TEXT], wanted[POOL_SIZE_TEXT];
 	int ret;
 
 	for (unsigned i = 0; i < rec->nruns; i++)
@@ -90,10 +91,11 @@ plan_extents(struct changing *c, struct table_volume *rec, uint64_t size)
 	    alloc_extents(&c->next, label, c->pool->blk->geo.optimal_io, rec,
 	    (uint32_t)(need - have), &c->zero, &c->nzero);
 	if (ret == -ENOSPC) {
-		err_set(&c->req->err, ENOSPC, "pool %s has %" PRIu64
-		    " bytes free, %" PRIu64 " are needed", label->name,
-		    free_extents * label->extent_bytes,
-		    (need - have) * label->extent_bytes);
+		err_set(&c->req->err, ENOSPC, "pool %s has %s free, %s are "
+		    "needed", label->name,
+		    pool_size_text(free_extents * label->extent_bytes, text),
+		    pool_size_text((need - have) * label->extent_bytes,
+		    wanted));
 		err_hint(&c->req->err, "Delete a volume, or ask for less.");
 		return -ENOSPC;
 	}
@@ -150,14 +152,15 @@ static int
 plan_grow(struct changing *c, struct table_volume *rec)
 {
 	struct pool_change *req = c->req;
+	char text[POOL_SIZE_TEXT];
 	uint64_t size = 0;
 	int ret = plan_size(c, &size);
 
 	if (ret != 0)
 		return ret;
 	if (size <= rec->size) {
-		err_set(&req->err, EINVAL, "volume %s has %" PRIu64 " bytes "
-		    "already", rec->name, rec->size);
+		err_set(&req->err, EINVAL, "volume %s has %s already",
+		    rec->name, pool_size_text(rec->size, text));
 		err_hint(&req->err, "A volume can only grow.");
 		return -EINVAL;
 	}

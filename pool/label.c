@@ -73,6 +73,7 @@ label_plan(struct label *label, const struct blk_geometry *geo,
     struct err *err)
 {
 	uint64_t align = POOL_BLOCK, off = POOL_BLOCK, end;
+	char have[POOL_SIZE_TEXT], least[POOL_SIZE_TEXT];
 
 	assert(label->extent_bytes >= POOL_EXTENT_MIN);
 	assert(label->extent_bytes <= POOL_EXTENT_MAX);
@@ -89,9 +90,10 @@ label_plan(struct label *label, const struct blk_geometry *geo,
 	label->data_off = align_up(off, align);
 	label->blk_bytes = geo->size;
 	if (geo->size < label->data_off + label->extent_bytes + POOL_BLOCK) {
-		err_set(err, ENOSPC, "%" PRIu64 " bytes are too few for a "
-		    "pool; the least is %" PRIu64, geo->size,
-		    label->data_off + label->extent_bytes + POOL_BLOCK);
+		err_set(err, ENOSPC, "%s are too few for a pool; the least "
+		    "is %s", pool_size_text(geo->size, have),
+		    pool_size_text(label->data_off + label->extent_bytes +
+		    POOL_BLOCK, least));
 		return -ENOSPC;
 	}
 	end = label_b_off(geo->size);

@@ -6,6 +6,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +47,25 @@ pool_name_ok(const char *name, struct err *err)
 	err_hint(err, "Use 1 to %d of the characters a-z, 0-9 and -.",
 	    POOL_NAME_MAX);
 	return false;
+}
+
+const char *
+pool_size_text(uint64_t bytes, char text[POOL_SIZE_TEXT])
+{
+	static const char *const units[] = { "bytes", "KiB", "MiB", "GiB",
+		"TiB", "PiB", "EiB" };
+	uint64_t v = bytes, tenths = 0;
+	unsigned i = 0;
+
+	for (; v >= 1024; v /= 1024, i++)
+		tenths = v % 1024 * 10 / 1024;
+	assert(i < nitems(units));
+	if (tenths > 0 && v < 100)
+		snprintf(text, POOL_SIZE_TEXT, "%" PRIu64 ".%" PRIu64 " %s", v,
+		    tenths, units[i]);
+	else
+		snprintf(text, POOL_SIZE_TEXT, "%" PRIu64 " %s", v, units[i]);
+	return text;
 }
 
 void

@@ -177,6 +177,9 @@ void volume_adopt(struct volume *volume, struct volume *fresh);
 int volume_splits_new(struct pool *pool);
 void volume_splits_free(struct pool *pool);
 
+#define POOL_SIZE_TEXT 32
+/* "391.5 MiB", for people: rounded down. */
+const char *pool_size_text(uint64_t bytes, char text[POOL_SIZE_TEXT]);
 /* An aligned buffer for metadata, zeroed; NULL without memory. */
 uint8_t *pool_buf_new(size_t len);
 /* Start one metadata request of len bytes at buf. */

@@ -231,13 +231,13 @@ full_pool_says_how_much_is_free(void **state)
 	struct pool_info info;
 	struct pool_change c = { .pool = pool, .kind = POOL_VOLUME_CREATE,
 		.name = "big" };
-	char want[64];
+	char want[64], size[POOL_SIZE_TEXT];
 
 	(void)state;
 	assert_int_equal(do_create(pool, "a", MIB), 0);
 	pool_get_info(pool, &info);
-	snprintf(want, sizeof(want), "%llu bytes free",
-	    (unsigned long long)info.free);
+	snprintf(want, sizeof(want), "%s free",
+	    pool_size_text(info.free, size));
 	c.size = info.free + 1;
 	assert_int_equal(run_change(&c), -ENOSPC);
 	assert_non_null(strstr(c.err.text, want));
@@ -388,6 +388,19 @@ format_refuses_bad_parameters(void **state)
 	run_format(&f, small, "x", 2 * 1024 * 1024, false);
 	assert_int_equal(f.err.code, EINVAL);
 	blk_close(small);
+}
+
+static void
+sizes_are_written_for_people(void **state)
+{
+	char size[POOL_SIZE_TEXT];
+
+	(void)state;
+	assert_string_equal(pool_size_text(0, size), "0 bytes");
+	assert_string_equal(pool_size_text(1023, size), "1023 bytes");
+	assert_string_equal(pool_size_text(1536 * KIB, size), "1.5 MiB");
+	assert_string_equal(pool_size_text(TIB, size), "1 TiB");
+	assert_string_equal(pool_size_text(UINT64_MAX, size), "15.9 EiB");
 }
 
 static void
@@ -583,6 +596,7 @@ main(void)
 		T(failed_flush_leaves_the_old_table),
 		T(format_refuses_a_pool_without_force),
 		T(format_refuses_bad_parameters),
+		T(sizes_are_written_for_people),
 		T(policies_have_names),
 		T(thousand_random_changes_match_a_model),
 	};
