@@ -7,6 +7,9 @@
  * a child has lived for STEADY_NS; the child runs as PAGE_USER (or nobody) if
  * we are root, with the group of the control socket and nothing else; it ends
  * with us.  Between fork() and exec() only calls that are safe there.
+ *
+ * The child gets its program, its directory and that of the socket as open
+ * descriptors: their paths may lead through directories that it may not enter.
  */
 #include "config.h"
 
@@ -35,6 +38,8 @@
 #define PAUSE_MAX_MS 10000u
 #define STEADY_NS (60 * NSEC_PER_SEC)
 #define FDS_MAX 4096
+#define SOCKET_DIR_FD 3		/* in the child */
+#define STATE_FD 4
 
 struct page {
 	struct dozo *dozo;
@@ -45,7 +50,9 @@ struct page {
 	bool as_root;			/* we are: become uid and gid */
 	uid_t uid;
 	gid_t gid, socket_gid;
+	int program_fd, state_fd, socket_dir_fd;	/* O_PATH, -1 */
 	char program[300], state[220], port[8];
+	char socket_arg[140], state_arg[24];
 	const char *argv[16];
 };
 
@@ -72,9 +79,9 @@ make_argv(struct page *page)
 	snprintf(page->port, sizeof(page->port), "%u", conf->page_port);
 	page->argv[n++] = PAGE_PROGRAM;
 	page->argv[n++] = "--socket";
-	page->argv[n++] = conf->control_socket;
+	page->argv[n++] = page->socket_arg;
 	page->argv[n++] = "--state";
-	page->argv[n++] = page->state;
+	page->argv[n++] = page->state_arg;
 	page->argv[n++] = "--port";
 	page->argv[n++] = page->port;
 	if (conf->page_address[0] != '\0') {
@@ -89,6 +96,26 @@ make_argv(struct page *page)
 		page->argv[n++] = "--journal";
 	assert(n < nitems(page->argv));
 	page->argv[n] = NULL;
+}
+
+/* Open what the child needs, and how it is called there. */
+static void
+open_paths(struct page *page)
+{
+	const char *socket = page->dozo->conf.control_socket;
+	const char *slash = strrchr(socket, '/');
+	char dir[sizeof(page->dozo->conf.control_socket)];
+
+	assert(slash != NULL);
+	snprintf(dir, sizeof(dir), "%.*s", (int)(slash - socket), socket);
+	page->program_fd = open(page->program, O_PATH | O_CLOEXEC);
+	page->state_fd = open(page->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	page->socket_dir_fd = open(dir[0] != '\0' ? dir : "/", O_PATH |
+	    O_DIRECTORY | O_CLOEXEC);
+	snprintf(page->socket_arg, sizeof(page->socket_arg),
+	    "/proc/self/fd/%d/%s", SOCKET_DIR_FD, slash + 1);
+	snprintf(page->state_arg, sizeof(page->state_arg),
+	    "/proc/self/fd/%d", STATE_FD);
 }
 
 /* Who the child will be, and its directory. */
@@ -121,17 +148,22 @@ prepare(struct page *page)
 static _Noreturn void
 become_page(const struct page *page)
 {
+	int program = fcntl(page->program_fd, F_DUPFD_CLOEXEC, STATE_FD + 1);
+	int state = fcntl(page->state_fd, F_DUPFD_CLOEXEC, STATE_FD + 1);
+	int dir = fcntl(page->socket_dir_fd, F_DUPFD_CLOEXEC, STATE_FD + 1);
 	sigset_t none;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	for (int fd = 3; fd < FDS_MAX; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if (dup2(dir, SOCKET_DIR_FD) < 0 || dup2(state, STATE_FD) < 0)
+		_exit(126);
 	if (page->as_root && (setgroups(1, &page->socket_gid) != 0 ||
 	    setgid(page->gid) != 0 || setuid(page->uid) != 0))
 		_exit(126);
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == 0 && getppid() != 1)
-		execv(page->program, (char **)(uintptr_t)page->argv);
+		fexecve(program, (char **)(uintptr_t)page->argv, environ);
 	_exit(127);
 }
 
@@ -197,6 +229,7 @@ page_start(struct dozo *d)
 	d->page = page;
 	find_program(page);
 	prepare(page);
+	open_paths(page);
 	make_argv(page);
 	if (loop_on_signal(d->loop, SIGCHLD, on_child, page) != 0) {
 		log_err("page: cannot watch for signals");
@@ -210,8 +243,13 @@ page_stop(struct dozo *d)
 {
 	struct page *page = d->page;
 
+	int fds[3];
+
 	if (page == NULL)
 		return;
+	fds[0] = page->program_fd;
+	fds[1] = page->state_fd;
+	fds[2] = page->socket_dir_fd;
 	timer_stop(d->loop, &page->again);
 	if (page->pid != 0) {
 		kill(page->pid, SIGTERM);
@@ -227,6 +265,10 @@ page_stop(struct dozo *d)
 	if (page->pid != 0) {
 		kill(page->pid, SIGKILL);
 		waitpid(page->pid, NULL, 0);
+	}
+	for (size_t i = 0; i < nitems(fds); i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
 	}
 	free(page);
 	d->page = NULL;

@@ -40,6 +40,21 @@ problem(struct health *h, bool failed, const char *hint, const char *fmt, ...)
 	    "hint", hint));
 }
 
+/* Are there volumes that may want more space than they have? */
+static bool
+has_thin(const struct dozo_pool *pool)
+{
+	const struct dozo_volume *dv;
+	struct volume_info info;
+
+	TAILQ_FOREACH(dv, &pool->volumes, link) {
+		volume_get_info(dv->volume, &info);
+		if (!info.thick)
+			return true;
+	}
+	return false;
+}
+
 static void
 pool_problems(struct health *h, const struct dozo_pool *pool)
 {
@@ -71,7 +86,8 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 			    a.member[i].path[0] != '\0' ? ": " : "",
 			    a.member[i].path);
 	}
-	if (info.size > 0 && info.used >= info.size / 100 * 75)
+	/* Space that thick volumes reserved was meant to be used. */
+	if (has_thin(pool) && info.used >= info.size / 100 * 75)
 		problem(h, false, "Delete what is not needed.",
 		    "pool %s is %u %% full", pool->name,
 		    (unsigned)(info.used / (info.size / 100)));

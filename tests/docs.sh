@@ -52,6 +52,11 @@ paged=$(page_options "$man/dozod.8" | sort -u)
 in_both dozod "$helped" "$paged" --help dozod.8
 in_both dozod "$paged" "$helped" dozod.8 --help
 
+helped=$("$build/dozo-webui" --help | sed 1,3d | help_options)
+paged=$(page_options "$man/dozo-webui.8" | sort -u)
+in_both dozo-webui "$helped" "$paged" --help dozo-webui.8
+in_both dozo-webui "$paged" "$helped" dozo-webui.8 --help
+
 keys=$(sed -nE 's/^#?([a-z-]+) = .*/\1/p' "$srcdir/etc/dozo.conf")
 paged=$(sed -nE 's/^\.It Cm ([a-z-]+)$/\1/p' "$man/dozo.conf.5")
 known=$(sed -nE 's/^	\{ "([a-z-]+)", set_.*/\1/p' "$srcdir/admin/conf.c")

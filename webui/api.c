@@ -73,6 +73,8 @@ add_operation(struct api *api, const char *path, const char *method,
 	}
 	op->role = role_parse(text_of(obj, "x-dozo-role"));
 	op->fresh = json_is_true(json_object_get(obj, "x-dozo-fresh"));
+	op->creates = json_object_get(json_object_get(obj, "responses"),
+	    "201") != NULL;
 	op->params = json_object_get(obj, "parameters");
 	if (m == HTTP_METHODS || (op->verb == NULL) == (op->local == NULL) ||
 	    text_of(obj, "x-dozo-role") == NULL)
@@ -283,9 +285,8 @@ reply_verb(struct request *rq, json_t *reply)
 			name = "ETag";
 		}
 	}
-	if (rq->op->method == HTTP_POST && !rq->dry_run &&
-	    json_is_true(json_object_get(result, "changed")) &&
-	    strchr(rq->op->path, '{') == NULL)
+	if (rq->op->creates && !rq->dry_run &&
+	    json_is_true(json_object_get(result, "changed")))
 		status = 201;
 	reply_json(rq, status, json_is_null(result) ? json_object() : result,
 	    name, value);

@@ -243,9 +243,10 @@ load_pair(const char *dir, struct err *err)
 	    SSL_CTX_use_PrivateKey_file(tls, key, SSL_FILETYPE_PEM) == 1 &&
 	    SSL_CTX_check_private_key(tls) == 1)
 		return tls;
-	err_set(err, EINVAL, "%s and %s are not a certificate and its key",
-	    cert, key);
-	err_hint(err, "Remove both: a new pair is made at the next start.");
+	err_set(err, EINVAL, "cert.pem and key.pem are not a certificate and "
+	    "its key");
+	err_hint(err, "Remove both from the directory webui of the state "
+	    "directory: a new pair is made at the next start.");
 	ERR_clear_error();
 	SSL_CTX_free(tls);
 	return NULL;

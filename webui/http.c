@@ -2,13 +2,12 @@
 /*
  * HTTPS on evhttp.
  *
- * evhttp parses; policy() refuses what two parsers could read in two ways or
- * what evhttp would leave in the stream: Transfer-Encoding, a field twice, a
- * length that is not plain digits, a body where evhttp reads none (GET,
- * DELETE).  A refusal ends the connection.  evhttp itself accepts a bare LF
- * as line end and folded fields; without a proxy in front that shares
- * connections between clients there is nobody to smuggle past (tests/ui has
- * the vectors).
+ * evhttp parses; policy() refuses what two parsers could read in two ways:
+ * Transfer-Encoding, a field twice, a length that is not plain digits, a body
+ * where none belongs (GET, DELETE).  A refusal ends the connection.  evhttp
+ * itself accepts a bare LF as line end and folded fields; without a proxy in
+ * front that shares connections between clients there is nobody to smuggle
+ * past (tests/ui has the vectors).
  *
  * Invariants: a connection has a deadline that received bytes do not move
  * unless a request of it is being handled; with HTTP_CONNS_MAX connections
@@ -47,7 +46,8 @@ struct tls_conn {
 	struct http *http;
 	struct bufferevent *bev;
 	struct event *deadline;
-	unsigned busy;			/* requests being handled */
+	bool busy;			/* a request is being handled */
+	bool dying;			/* shut down, evhttp will see it */
 };
 
 static const char *const methods[HTTP_METHODS] = {
@@ -144,6 +144,7 @@ tls_conn_kill(struct tls_conn *tc)
 {
 	int fd = bufferevent_getfd(tc->bev);
 
+	tc->dying = true;
 	if (fd >= 0)
 		shutdown(fd, SHUT_RDWR);
 }
@@ -194,7 +195,7 @@ make_room(struct http *http)
 	struct tls_conn *tc;
 
 	TAILQ_FOREACH(tc, &http->conns, link) {
-		if (tc->busy == 0) {
+		if (!tc->busy && !tc->dying) {
 			tls_conn_kill(tc);
 			return;
 		}
@@ -273,7 +274,7 @@ on_complete(struct evhttp_request *req, void *arg)
 	if (evcon == NULL)
 		return;
 	tc = tls_conn_of(http, evcon);
-	tc->busy = 0;
+	tc->busy = false;
 	set_deadline(tc, http->idle_timeout_s);
 }
 
@@ -438,7 +439,7 @@ policy(struct http_conn *conn, struct evhttp_request *req)
 	length = conn->field[F_CONTENT_LENGTH];
 	if (length != NULL && !is_digits(length))
 		return 400;
-	/* evhttp does not read the body of these: it would be next. */
+	/* Some servers would take it for the next request. */
 	if (length != NULL && strspn(length, "0") != strlen(length) &&
 	    conn->method != HTTP_POST && conn->method != HTTP_PUT)
 		return 400;
@@ -531,7 +532,7 @@ on_request(struct evhttp_request *req, void *arg)
 		evhttp_send_error(req, 503, NULL);
 		return;
 	}
-	tc->busy = 1;
+	tc->busy = true;
 	evtimer_del(tc->deadline);
 	conn->http = http;
 	conn->req = req;

@@ -45,7 +45,8 @@ usage(FILE *out)
 	    "  --listen ADDRESS  only on this address\n"
 	    "  --name NAME       a name of this box that browsers may use\n"
 	    "  --journal         log for the journal\n"
-	    "  --help, --version\n", out);
+	    "  --help            print this\n"
+	    "  --version         print the version\n", out);
 }
 
 /* Exit status, or -1 to go on. */
@@ -212,6 +213,7 @@ main(int argc, char **argv)
 		return status;
 	}
 	umask(077);
+	prctl(PR_SET_NAME, "dozo-webui", 0, 0, 0);
 	setrlimit(RLIMIT_CORE, &no_core);	/* secrets */
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	signal(SIGPIPE, SIG_IGN);

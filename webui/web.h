@@ -52,7 +52,7 @@ struct operation {
 	void (*local)(struct request *rq);	/* or one of ours */
 	enum role role;			/* needed */
 	bool fresh;			/* and a password lately */
-	bool sensitive;			/* its answer is not for viewers */
+	bool creates;			/* 201 if something is new */
 	json_t *params;			/* array of the document, or NULL */
 };
 

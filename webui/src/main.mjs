@@ -31,7 +31,7 @@ function View({ route }) {
 function Banner() {
 	const { status, seen } = state;
 	const age = seen ? (Date.now() - seen) / 1000 : 0;
-	const words = { healthy: t('All data is safe'), degraded: t('Degraded: look at this soon'), failed: t('Failed: something is not served') };
+	const words = { healthy: status?.pools.length === 0 ? t('Nothing is stored here yet') : t('All data is safe'), degraded: t('Degraded: look at this soon'), failed: t('Failed: something is not served') };
 	const health = status?.health ?? 'busy';
 	useEffect(() => {
 		const mark = { degraded: '⚠ ', failed: '✖ ' }[health] ?? '';

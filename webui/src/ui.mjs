@@ -52,7 +52,7 @@ export function Bar({ used, size }) {
 
 export const Table = ({ caption, head, rows }) => html`
 	<div class="scroll" tabindex="0" role="region" aria-label=${caption}><table>
-	<thead><tr>${head.map((x) => html`<th scope="col">${x}</th>`)}</tr></thead>
+	<thead><tr>${head.map((x) => (x ? html`<th scope="col">${x}</th>` : html`<td></td>`))}</tr></thead>
 	<tbody>${rows.map((row) => html`<tr>${row.map((x) => html`<td>${x}</td>`)}</tr>`)}</tbody></table></div>`;
 
 // --- forms ---
