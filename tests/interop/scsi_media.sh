@@ -14,6 +14,7 @@ dozo_dir scsi-media
 media() {
 	name=$1 expect=$2 only=$3
 	shift 3
+	: >"$DOZO_DIR/out"		# not the port of the one before
 	"$DOZO_BUILD/target_ram" -s 64 "$@" >"$DOZO_DIR/out" \
 	    2>"$DOZO_DIR/target.log" &
 	pid=$!
