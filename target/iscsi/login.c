@@ -362,16 +362,17 @@ static void
 refuse(struct login *login, enum login_status status)
 {
 	struct conn *conn = login->conn;
+	const char *why = login->why != NULL ? login->why :
+	    status_text(status);
 
 	assert(status != LOGIN_SUCCESS);
 	login->status = status;
 	login->out.len = 0;
 	log_info("conn=%u peer=%s initiator=%s target=%s: login refused "
 	    "(%04x), %s", conn->id, conn->peer.text, login->initiator,
-	    login->target, (unsigned)status, status_text(status));
+	    login->target, (unsigned)status, why);
 	server_knock(conn->server, login->initiator, login->target,
-	    &conn->peer, login->why != NULL ? login->why :
-	    status_text(status));
+	    &conn->peer, why);
 }
 
 /* --- the session --- */
