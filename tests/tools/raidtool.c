@@ -8,6 +8,7 @@
  *	read=FILE		dump the whole array into the file
  *	fail=ROLE		treat that member as faulty
  *	add=IMAGE		give the array one more disk
+ *	wait=MS			do nothing for a while
  *	settle			wait until a resync or rebuild has ended
  *	info			print what the array says of itself
  * Several commands may be given, joined with commas.  -d starts although an
@@ -41,6 +42,7 @@ struct tool_io {
 	struct iovec iov;
 	struct loop *loop;
 	struct timer timer;
+	unsigned wait_ms;
 };
 
 static void
@@ -68,7 +70,7 @@ tool_io_run(struct op *op)
 	else if (t->blk != NULL)
 		blk_submit(t->blk, &t->io, op);
 	else
-		op_sleep(t->loop, &t->timer, 50, op);
+		op_sleep(t->loop, &t->timer, t->wait_ms, op);
 }
 
 static const struct op_type tool_io_type = {
@@ -200,6 +202,15 @@ cmd_add(struct tool *tool, const char *path)
 		die(&add.err);
 }
 
+static void
+do_wait(struct tool *tool, unsigned ms)
+{
+	struct tool_io t = { .loop = tool->loop, .wait_ms = ms };
+
+	op_start(&t.op, &tool_io_type, loop_sched(tool->loop), NULL);
+	loop_run_op(tool->loop, &t.op);
+}
+
 static bool
 settled(const struct raid_info *info)
 {
@@ -216,10 +227,7 @@ cmd_settle(struct tool *tool)
 
 	raid_get_info(tool->raid, &info);
 	while (!settled(&info)) {
-		struct tool_io t = { .loop = tool->loop };
-
-		op_start(&t.op, &tool_io_type, loop_sched(tool->loop), NULL);
-		loop_run_op(tool->loop, &t.op);
+		do_wait(tool, 50);
 		raid_get_info(tool->raid, &info);
 	}
 }
@@ -263,6 +271,8 @@ run_command(struct tool *tool, char *cmd)
 		cmd_fail(tool, arg);
 	else if (strcmp(cmd, "add") == 0 && arg != NULL)
 		cmd_add(tool, arg);
+	else if (strcmp(cmd, "wait") == 0 && arg != NULL)
+		do_wait(tool, (unsigned)strtoul(arg, NULL, 0));
 	else if (strcmp(cmd, "settle") == 0)
 		cmd_settle(tool);
 	else if (strcmp(cmd, "info") == 0)

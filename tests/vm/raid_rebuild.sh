@@ -17,12 +17,12 @@ sha() {
 }
 
 head -c 3000320 /dev/urandom >"$DOZO_DIR/data"
-# name:members:policy:member lost by us:member lost in Linux
-arrays="r3:3:resync:1:0 l3:3:ppl:2:1 l4:4:ppl:0:2 r4:4:resync:3:1"
+# name:members:policy:member lost by us:in Linux:ms that we rebuild
+arrays="r3:3:resync:1:0:10 l3:3:ppl:2:1:0 l4:4:ppl:0:2:20 r4:4:resync:3:1:40"
 specs=
 set --
 for array in $arrays; do
-	IFS=: read -r name members policy lost next <<-EOT
+	IFS=: read -r name members policy lost next ms <<-EOT
 		$array
 	EOT
 	images=
@@ -31,11 +31,14 @@ for array in $arrays; do
 		[ "$i" = add ] || [ "$i" = new ] ||
 		    images="$images $DOZO_DIR/$name-$i.img"
 	done
-	# The rebuild begins, and the array is stopped at once.
+	# The rebuild begins, and the array is stopped soon.
 	# shellcheck disable=SC2086
 	check "$name: a member fails, a disk is added" "$raidtool" \
 	    -p "$policy" "create,write=$DOZO_DIR/data@66048,fail=$lost,\
-write=$DOZO_DIR/data@1000448,add=$DOZO_DIR/$name-add.img" $images || continue
+write=$DOZO_DIR/data@1000448,add=$DOZO_DIR/$name-add.img,wait=$ms" \
+	    $images || continue
+	echo "# $name:" "$(mdadm --examine "$DOZO_DIR/$name-add.img" |
+	    grep 'Recovery Offset' || echo rebuilt at once)"
 	rm "$DOZO_DIR/$name-$lost.img"
 	for image in "$DOZO_DIR/$name"-*.img; do
 		set -- "$@" --drive "$image"
@@ -48,7 +51,7 @@ guest_counted "rebuilds in Linux" guest_md_rebuild.sh --timeout 600 \
     --env "ARRAYS=$specs" "$@"
 examine_members "after Linux"
 for array in $arrays; do
-	IFS=: read -r name members policy lost next <<-EOT
+	IFS=: read -r name members policy lost next ms <<-EOT
 		$array
 	EOT
 	rm -f "$DOZO_DIR/$name-$next.img"
