@@ -34,6 +34,7 @@ from pathlib import Path
 META_PACKAGE = "linux-image-cloud-amd64"
 QEMU = "qemu-system-x86_64"
 HERE = Path(__file__).resolve().parent
+DAY = 24 * 3600
 
 # Inserted in this order, after what they depend on, at every boot ...
 BOOT_MODULES = ["virtio_pci", "virtio_net", "virtio_blk"]
@@ -195,23 +196,22 @@ def host_files():
 def base_initramfs(cache, tree):
     """The part of the initramfs that all scripts share, kept in cache."""
     busybox = which("busybox")
-    if "dynamically linked" in subprocess.run(
-            ["ldd", busybox], capture_output=True, text=True,
-            check=False).stdout:
+    if shared_objects(busybox):
         raise Missing("busybox is not static: apt install busybox-static")
     files = host_files()
+    own = [HERE / "init.sh", HERE / "guest_lib.sh"]
     key = hashlib.sha256()
-    for part in [Path(__file__), HERE / "init.sh", HERE / "guest_lib.sh",
-                 Path(busybox), tree / "unpacked",
-                 *(Path(path) for path in files.values())]:
+    for part in [Path(__file__), *own]:
+        key.update(part.read_bytes())
+    for part in [Path(busybox), tree / "unpacked", *map(Path, files.values())]:
         info = part.stat()
         key.update(f"{part} {info.st_size} {info.st_mtime_ns}\n".encode())
     image = cache / f"initramfs-{key.hexdigest()[:16]}"
     if image.exists():
+        image.touch()
         return image
     cpio = Cpio()
-    for name in ["bin/busybox"]:
-        cpio.file(name, Path(busybox).read_bytes(), 0o755)
+    cpio.file("bin/busybox", Path(busybox).read_bytes(), 0o755)
     for name in run(busybox, "--list").split():
         cpio.link("bin/" + name, "/bin/busybox")
     for name, path in files.items():
@@ -229,13 +229,14 @@ def base_initramfs(cache, tree):
     cpio.file("modules/boot.needs",
               "".join(name.removesuffix(".xz") + "\n"
                       for name in boot).encode())
-    cpio.file("init", (HERE / "init.sh").read_bytes(), 0o755)
-    cpio.file("guest_lib.sh", (HERE / "guest_lib.sh").read_bytes())
+    for name, part in zip(["init", "guest_lib.sh"], own):
+        cpio.file(name, part.read_bytes(), 0o755)
     for name in ["proc", "sys", "dev", "run", "tmp", "mnt", "root",
                  "var/lib", "etc/iscsi"]:
         cpio.entry(name, stat.S_IFDIR | 0o755)
     for old in cache.glob("initramfs-*"):
-        old.unlink()
+        if time.time() - old.stat().st_mtime > DAY:
+            old.unlink()  # another checkout may be using a fresh one
     scratch = image.with_suffix(".new")
     scratch.write_bytes(cpio.bytes())
     scratch.rename(image)
