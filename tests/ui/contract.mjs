@@ -119,7 +119,7 @@ await test('ETag and If-Match', async () => {
 	same('size', (await call('getVolume', disk1)).json.size, String(40 << 20));
 });
 await test('volumes are set and renamed', async () => {
-	await call('setVolume', { ...disk1, body: { write_policy: 'writeback' }, want: 200 });
+	await call('setVolume', { ...disk1, body: { write_policy: 'durable' }, want: 200 });
 	await call('renameVolume', { ...disk1, body: { name: 'disk2' }, want: 200 });
 	await call('renameVolume', { path: { pool: 'tank', volume: 'disk2' }, body: { name: 'disk1' }, want: 200 });
 });
