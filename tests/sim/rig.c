@@ -59,6 +59,8 @@ struct rig *
 rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 {
 	static const uint32_t chunks_kib[] = { 4, 8, 16, 64, 64, 128 };
+	static const enum raid_policy policies[] = { RAID_POLICY_PPL,
+	    RAID_POLICY_PPL, RAID_POLICY_RESYNC, RAID_POLICY_BITMAP };
 	struct rig *rig = rig_new(sim, rng);
 	uint32_t block = rng_one_in(rng, 4) ? 4096 : 512;
 	char name[16];
@@ -75,8 +77,7 @@ rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 		.level = 5,
 		.layout = rng_one_in(rng, 2) ? RAID_LEFT_SYMMETRIC :
 		    (enum raid_layout)rng_below(rng, 6),
-		.policy = rng_one_in(rng, 2) ? RAID_POLICY_PPL :
-		    RAID_POLICY_RESYNC,
+		.policy = policies[rng_below(rng, nitems(policies))],
 		.members = rig->n,
 		.chunk_bytes = 1024 *
 		    chunks_kib[rng_below(rng, nitems(chunks_kib))],
