@@ -207,7 +207,7 @@ rot_superblock(struct world *w)
 	if (w->plan != PLAN_ROT || rig_suspects(w->rig) > 0 ||
 	    rng_one_in(w->rng, 2))
 		return;
-	rig_suspect(w->rig, w->victim, false);
+	rig_suspect(w->rig, w->victim, w->doubt);
 	sim_disk_rot(rig_disk(w->rig, w->victim),
 	    8 * 4096 + rng_below(w->rng, 8 * 256));
 	if (w->doubt && rig_has_log(w->rig))
