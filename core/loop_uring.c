@@ -109,6 +109,7 @@ loop_free(struct loop *loop)
 {
 	if (loop == NULL)
 		return;
+	assert(loop->sched.running == NULL);
 	io_uring_queue_exit(&loop->ring);
 	uring_listeners_free(loop);
 	if (loop->signal_fd >= 0)
@@ -140,6 +141,7 @@ loop_sqe_tag(struct io_uring_sqe *sqe, void *ptr, enum uring_tag tag)
 	uintptr_t v = (uintptr_t)ptr;
 
 	assert((v & TAG_MASK) == 0);
+	assert(ptr != NULL || tag == TAG_IGNORE);
 	io_uring_sqe_set_data64(sqe, v | tag);
 }
 
@@ -174,6 +176,7 @@ loop_on_signal(struct loop *loop, int signo, void (*fn)(void *arg), void *arg)
 	int fd;
 
 	assert(loop->nsignals < LOOP_SIGNALS_MAX);
+	assert(signo > 0 && fn != NULL);
 	loop->signals[loop->nsignals].signo = signo;
 	loop->signals[loop->nsignals].fn = fn;
 	loop->signals[loop->nsignals++].arg = arg;
@@ -274,6 +277,8 @@ wait_for_work(struct loop *loop)
 {
 	uint64_t due = timer_heap_due(&loop->timers);
 
+	/* Nothing is left to do but what the kernel will tell. */
+	assert(STAILQ_EMPTY(&loop->sched.ready) || loop->stop);
 	if (loop->stop || io_uring_cq_ready(&loop->ring) > 0) {
 		enter(loop, 0);
 		return;
@@ -311,6 +316,7 @@ turn(struct loop *loop)
 void
 loop_run(struct loop *loop)
 {
+	assert(loop->sched.running == NULL);
 	loop->stop = false;
 	update_clock(loop);
 	op_sched_run(&loop->sched);

@@ -38,7 +38,7 @@ void
 op_start(struct op *op, const struct op_type *type, struct op_sched *sched,
     struct op *parent)
 {
-	assert(type->run != NULL);
+	assert(type->run != NULL && sched != NULL && parent != op);
 	op->type = type;
 	op->sched = sched;
 	op->parent = parent;

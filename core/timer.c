@@ -22,6 +22,7 @@ before(const struct timer_heap *heap, unsigned a, unsigned b)
 static void
 place(struct timer_heap *heap, unsigned i, struct timer *timer, uint64_t seq)
 {
+	assert(timer != NULL && i < heap->room);
 	heap->timers[i] = timer;
 	heap->seqs[i] = seq;
 	timer->slot = i + 1;
@@ -81,7 +82,9 @@ timer_start(struct loop *loop, struct timer *timer, uint64_t timeout_ms,
 {
 	struct timer_heap *heap = loop_timers(loop);
 
+	assert(fn != NULL && heap->n <= heap->room);
 	timer_stop(loop, timer);
+	assert(!timer_running(timer));
 	if (heap->n == heap->room)
 		heap_grow(heap);
 	timer->fn = fn;
@@ -130,6 +133,7 @@ timer_heap_run(struct timer_heap *heap, uint64_t now_ns)
 		struct timer *timer = heap->timers[0];
 
 		heap_remove(heap, 0);
+		assert(!timer_running(timer));
 		timer->fn(timer->arg);
 	}
 }
@@ -154,6 +158,7 @@ void
 op_sleep(struct loop *loop, struct timer *timer, uint64_t timeout_ms,
     struct op *op)
 {
+	assert(!timer_running(timer));
 	op_hold(op);
 	timer_start(loop, timer, timeout_ms, wake_op, op);
 }

@@ -278,6 +278,7 @@ io_file(const struct io *io)
 static void
 finish(struct io *io, int result)
 {
+	assert(io->owner != NULL && result <= 0);
 	free(io_rest(io));
 	io->owner = NULL;
 	io_end(io, result);
@@ -316,6 +317,7 @@ start_transfer(struct io *io)
 	struct io_uring_sqe *sqe = loop_sqe(file->loop);
 	uint64_t off = io->off + io->done;
 
+	assert(io->done < io->len && niov > 0);
 	if (io->kind == IO_READ && niov == 1)
 		io_uring_prep_read(sqe, file->fd, iov->iov_base,
 		    (unsigned)iov->iov_len, off);
@@ -400,6 +402,7 @@ start_zero_piece(struct io *io)
 	struct io_uring_sqe *sqe = loop_sqe(file->loop);
 	uint64_t left = io->len - io->done;
 
+	assert(io->kind == IO_ZERO && left > 0 && io->done < io->len);
 	io_uring_prep_write(sqe, file->fd, file->loop->zeroes,
 	    (unsigned)MIN(left, ZERO_LEN), io->off + io->done);
 	sqe->rw_flags = (io->flags & IO_FUA) ? RWF_DSYNC : 0;
@@ -512,6 +515,7 @@ void
 file_submit(struct file *file, struct io *io, struct op *waiter)
 {
 	assert(io->waiter == NULL || io->waiter == waiter);
+	assert(waiter != NULL || io->waiter != NULL);
 	if (io->waiter == NULL) {
 		io->waiter = waiter;
 		op_hold(waiter);

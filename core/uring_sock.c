@@ -112,6 +112,7 @@ accept_arm(struct listener *listener)
 {
 	struct io_uring_sqe *sqe = loop_sqe(listener->loop);
 
+	assert(!listener->closing && listener->fd >= 0);
 	io_uring_prep_multishot_accept(sqe, listener->fd, NULL, NULL,
 	    SOCK_CLOEXEC);
 	loop_sqe_tag(sqe, listener, TAG_ACCEPT);
@@ -375,6 +376,7 @@ start(struct sock *sock, struct io *io, enum io_kind kind,
     const struct iovec *iov, unsigned niov, struct op *waiter)
 {
 	assert(niov > 0 && niov <= 1024);
+	assert(sock->fd >= 0 && waiter != NULL);
 	io_init(io, kind, 0, iov_len(iov, niov), iov, niov, 0);
 	io->owner = sock;
 	io->waiter = waiter;
@@ -406,6 +408,7 @@ uring_sock_done(struct io *io, int res)
 {
 	struct sock *sock = io->owner;
 
+	assert(sock != NULL && (res < 0 || (uint64_t)res <= io->len));
 	if (io->kind == IO_RECV) {
 		assert(sock->rx == io);
 		if (res == -EAGAIN || res == -EINTR) {
