@@ -5,7 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import htm from 'htm';
 import uPlot from 'uplot';
 import { ago, bytes, number, t, when } from './i18n.mjs';
-import { api, get, isAdmin, listen, Problem, state, update } from './store.mjs';
+import { api, get, HISTORY, isAdmin, listen, Problem, state, update } from './store.mjs';
 
 export const html = htm.bind(h);
 
@@ -39,7 +39,7 @@ export const Size = ({ value }) => html`<span title=${number(value) + ' B'}>${by
 
 export const Ago = ({ at }) => html`<time title=${when(at)}>${ago(at)}</time>`;
 
-const signs = { healthy: '✔', online: '✔', 'in_sync': '✔', 'in-sync': '✔', degraded: '!', rebuilding: '↻', failed: '✖', faulty: '✖', missing: '✖', offline: '✖', busy: '…' };
+const signs = { healthy: '✔', online: '✔', 'in-sync': '✔', degraded: '!', rebuilding: '↻', failed: '✖', faulty: '✖', missing: '✖', offline: '✖', busy: '…' };
 export const State = ({ value }) => html`<span class=${'state s-' + value}>
 	<span aria-hidden="true">${signs[value] ?? '•'}</span> ${t(value)}</span>`;
 
@@ -168,7 +168,7 @@ function Chart({ title, unit, series, data }) {
 		plot.current = new uPlot({
 			width: box.current.clientWidth, height: 150, cursor: { y: false },
 			legend: { live: true },
-			scales: { y: { range: (u, low, high) => [0, Math.max(high * 1.1, 1)] } },
+			scales: { x: { range: () => [Date.now() / 1000 - 2 * HISTORY, Date.now() / 1000] }, y: { range: (u, low, high) => [0, Math.max(high * 1.1, 1)] } },
 			axes: [axis, { ...axis, size: 56, values: (u, v) => v.map((x) => number(x, 1)) }],
 			series: [{ value: (u, v) => (v == null ? '' : new Date(v * 1000).toLocaleTimeString()) },
 				...series.map(([label, tint]) => ({ label, stroke: color(tint), width: 1.5, spanGaps: false,
