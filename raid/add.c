@@ -20,6 +20,7 @@ struct addition {
 	struct io zero;
 	uint8_t *buf;
 	uint8_t device_uuid[16];
+	bool readd;			/* a former member, only stale */
 };
 
 static bool
@@ -90,6 +91,30 @@ check_size(const struct raid_add *add, struct addition *a, struct err *err)
 	return 0;
 }
 
+/*
+ * Was it a member that has all but what the bitmap names?  Its events must be
+ * those of a time since which nothing was forgotten, and we must have been
+ * the last to write it.
+ */
+static bool
+is_former(const struct raid *raid, const struct sb1 *sb)
+{
+	unsigned role = sb1_role(sb, sb->dev_number);
+
+	return raid->bitmap != NULL && role < raid->map.n &&
+	    (raid->missing >> role & 1) != 0 &&
+	    memcmp(sb->set_uuid, raid->spec.uuid, 16) == 0 &&
+	    sb->level == raid->map.level &&
+	    sb->layout == (uint32_t)raid->map.layout &&
+	    sb->chunksize * SECTOR == raid->map.chunk &&
+	    sb->raid_disks == raid->map.n &&
+	    sb->size * SECTOR >= raid->map.member_size &&
+	    (sb->feature_map & SB1_RECOVERY) == 0 &&
+	    (sb->utime >> 40) != 0 && sb->events <= raid->events &&
+	    sb->events >= raid->bitmap->sb.events_cleared &&
+	    (raid->ppl == NULL || sb->ppl_size * SECTOR >= PPL_AREA_MIN);
+}
+
 static int
 check(struct raid_add *add, struct addition *a)
 {
@@ -128,6 +153,25 @@ free_number(const struct raid *raid, const struct sb1 *table)
 	return best;
 }
 
+/* As it was, with the table of today. */
+static void
+attach_former(struct raid *raid, struct member *m, struct blk *blk,
+    const struct sb1 *sb, const struct sb1 *like)
+{
+	m->sb = *sb;
+	memcpy(m->sb.roles, like->roles, sizeof(like->roles));
+	m->sb.max_dev = like->max_dev;
+	m->former = sb1_role(sb, sb->dev_number);
+	m->corrected_errors = sb->cnt_corrected_read;
+	m->read_errors = m->write_errors = 0;
+	m->blk = blk;
+	m->data_off = sb->data_offset * SECTOR;
+	m->state = RAID_MEMBER_SPARE;
+	m->sb_io.result = 0;
+	raid->nspares++;
+	raid_changed(raid);
+}
+
 static void
 attach(struct raid_add *add, struct addition *a)
 {
@@ -138,6 +182,11 @@ attach(struct raid_add *add, struct addition *a)
 		if (member_live(&raid->member[r]))
 			like = &raid->member[r];
 	assert(like != NULL && m->blk == NULL);
+	m->guided = a->readd;
+	if (a->readd) {
+		attach_former(raid, m, add->blk, &a->probe.sb, &like->sb);
+		return;
+	}
 	m->sb = like->sb;
 	m->sb.dev_number = free_number(raid, &like->sb);
 	m->sb.feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP);
@@ -190,6 +239,9 @@ add_wipe(struct raid_add *add, struct addition *a, struct op *op)
 {
 	if (check(add, a) < 0)
 		return AD_END;
+	a->readd = a->probe.rc == 0 && is_former(add->raid, &a->probe.sb);
+	if (a->readd)
+		return AD_ATTACH;
 	loop_random(add->raid->loop, a->device_uuid, 16);
 	io_init(&a->zero, IO_ZERO, 0, a->areas.data_offset * SECTOR, NULL, 0,
 	    IO_UNMAP);

@@ -364,6 +364,7 @@ adopt(struct member *m, const struct probe *probe)
 		    m->raid->map.member_size / SECTOR) * SECTOR,
 		    m->raid->map.row_bytes);
 		m->checkpoint = m->recovered;
+		m->guided = (probe->sb.feature_map & SB1_RECOVERY_BITMAP) != 0;
 	}
 }
 
@@ -481,18 +482,38 @@ read_bitmaps(struct assembly *a, struct op *op)
 	a->areas = aligned_alloc(4096, raid->map.n * MIB);
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		struct member *m = &raid->member[r];
-		uint64_t len = sb1_bitmap_area(&m->sb);
+		uint64_t len, off = bitmap_area(raid, m, &len);
 
 		a->area_io[r].result = -ENOMEM;
-		if (m->state != RAID_MEMBER_IN_SYNC || a->areas == NULL)
+		if (m->state != RAID_MEMBER_IN_SYNC || a->areas == NULL ||
+		    off == 0)
 			continue;
-		len = round_down(len, BITMAP_BLOCK);
 		a->area_iov[r] = (struct iovec){ a->areas + r * MIB, len };
-		io_init(&a->area_io[r], IO_READ, (SB1_SECTOR +
-		    (uint64_t)m->sb.bitmap_offset) * SECTOR, len,
-		    &a->area_iov[r], 1, 0);
+		io_init(&a->area_io[r], IO_READ, off, len, &a->area_iov[r], 1,
+		    0);
 		blk_submit(m->blk, &a->area_io[r], op);
 	}
+}
+
+static bool
+all_expected(const struct sb1 *sb)
+{
+	for (unsigned r = 0; r < sb->raid_disks; r++)
+		if (!role_expected(sb, r))
+			return false;
+	return true;
+}
+
+static bool
+has_place(const struct raid *raid)
+{
+	uint64_t len;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].blk != NULL &&
+		    bitmap_area(raid, &raid->member[r], &len) == 0)
+			return false;
+	return true;
 }
 
 /* The bits of all members together; the shape as the first good one says. */
@@ -513,17 +534,28 @@ load_bitmaps(struct assembly *a)
 		    raid->spec.uuid))
 			sb.chunksize = 0;
 	}
+	if (!has_place(raid))
+		return 0;
 	if (bitmap_new(raid, sb.chunksize, area, &a->pub->err) < 0)
 		return -1;
+	if (raid->bitmap->private && all_expected(a->best)) {
+		/* Nobody was missing: nothing was missed, but by a crash. */
+		raid->bitmap->sb.events_cleared = a->best->events - 1;
+		if (a->best->resync_offset != SB1_CLEAN)
+			bitmap_set_all(raid->bitmap);
+		return 0;
+	}
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (a->area_io[r].result == 0 && bitmap_load(raid->bitmap,
 		    a->area_iov[r].iov_base, a->area_iov[r].iov_len,
 		    a->best->events))
 			current = true;
-	if (!current)
+	/* Without our tag in it somebody else has written the array. */
+	if (!current || (raid->bitmap->private && (a->best->utime >> 40) == 0))
 		bitmap_set_all(raid->bitmap);
-	bitmap_note_member(raid->bitmap);	/* one copy for all */
-	if (a->best->resync_offset != SB1_CLEAN)
+	if (!raid->bitmap->private)
+		bitmap_note_member(raid->bitmap);	/* one copy for all */
+	if (a->best->resync_offset != SB1_CLEAN && !raid->bitmap->private)
 		bitmap_doubt_set(raid->bitmap);
 	return 0;
 }
@@ -570,8 +602,7 @@ choose_and_build(struct raid_assemble *pub, struct op *op)
 	build(a, pub->raid);
 	if (pub->raid->ppl != NULL)
 		start_replay(a, op);
-	if (spec.policy == RAID_POLICY_BITMAP)
-		read_bitmaps(a, op);
+	read_bitmaps(a, op);
 }
 
 static void
@@ -579,7 +610,7 @@ run(struct raid_assemble *pub)
 {
 	struct assembly *a = pub->priv;
 
-	if (pub->raid != NULL && has_bitmap(a->best) && load_bitmaps(a) < 0) {
+	if (pub->raid != NULL && load_bitmaps(a) < 0) {
 		raid_free(pub->raid);
 		pub->raid = NULL;
 	}

@@ -20,6 +20,8 @@
 
 #define BITMAP_MAGIC 0x6d746962u
 #define BITMAP_CHUNK (64 * MIB)		/* at least, for arrays of ours */
+#define LOG_CHUNK (64 * KIB)		/* the same for the dirty log */
+#define LOG_BITS (256 * KIB)		/* it has at most so many bits */
 
 bool
 bitmap_decode(struct bitmap_sb *sb, const uint8_t *buf, size_t len,
@@ -84,6 +86,35 @@ bitmap_chunk(uint64_t member_size, uint64_t area_bytes)
 	return (uint32_t)chunk;
 }
 
+uint64_t
+bitmap_area(const struct raid *raid, const struct member *m, uint64_t *len)
+{
+	const struct sb1 *sb = &m->sb;
+	struct sb1_areas areas;
+
+	if (raid->spec.policy == RAID_POLICY_BITMAP) {
+		*len = round_down(sb1_bitmap_area(sb), BITMAP_BLOCK);
+		return *len == 0 ? 0 : (SB1_SECTOR +
+		    (uint64_t)sb->bitmap_offset) * SECTOR;
+	}
+	sb1_areas(&areas, 0);
+	*len = round_down(areas.private_size * SECTOR, BITMAP_BLOCK);
+	if (sb->data_offset < areas.private_start + areas.private_size)
+		return 0;
+	return round_up(areas.private_start * SECTOR, BITMAP_BLOCK);
+}
+
+static uint32_t
+log_chunk(uint64_t member_size)
+{
+	uint64_t chunk = LOG_CHUNK;
+
+	while (count_bits(member_size, (uint32_t)chunk) > LOG_BITS)
+		chunk *= 2;
+	assert(chunk <= UINT32_C(1) << 31);
+	return (uint32_t)chunk;
+}
+
 int
 bitmap_new(struct raid *raid, uint32_t chunk, uint64_t area_bytes,
     struct err *err)
@@ -95,6 +126,10 @@ bitmap_new(struct raid *raid, uint32_t chunk, uint64_t area_bytes,
 		return err_set(err, ENOMEM, "no memory for the bitmap");
 	raid->bitmap = b;
 	b->raid = raid;
+	b->private = raid->spec.policy != RAID_POLICY_BITMAP;
+	b->unwritten = b->private;
+	if (chunk == 0 && b->private)
+		chunk = log_chunk(size);
 	if (chunk == 0)
 		chunk = bitmap_chunk(size, area_bytes);
 	b->sb = (struct bitmap_sb){ .sync_size = size / SECTOR,
@@ -117,7 +152,7 @@ bitmap_new(struct raid *raid, uint32_t chunk, uint64_t area_bytes,
 	    b->busy == NULL || b->age == NULL || b->doubt == NULL)
 		return err_set(err, ENOMEM, "no memory for the bitmap");
 	bitmap_encode(&b->sb, b->image);
-	b->dirty[0] = true;
+	b->dirty[0] = !b->private;
 	return 0;
 }
 
@@ -198,6 +233,27 @@ bitmap_in_doubt(const struct raid *raid, uint64_t row)
 		if (b->doubt[bit])
 			return true;
 	return false;
+}
+
+static bool
+row_set(const struct raid *raid, uint64_t row)
+{
+	const struct bitmap *b = raid->bitmap;
+	uint64_t w = raid->map.row_bytes;
+
+	for (uint64_t bit = row * w / b->sb.chunksize;
+	    bit <= ((row + 1) * w - 1) / b->sb.chunksize; bit++)
+		if ((b->image[BITMAP_HEAD + bit / 8] >> bit % 8 & 1) != 0)
+			return true;
+	return false;
+}
+
+uint64_t
+bitmap_next_set(const struct raid *raid, uint64_t row, uint64_t end)
+{
+	while (row < end && !row_set(raid, row))
+		row++;
+	return row;
 }
 
 uint64_t

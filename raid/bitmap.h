@@ -6,6 +6,11 @@
  * A bit stands for a piece of every member.  It is set, durably on all
  * members, before the piece is written, and cleared some seconds after the
  * last write; after a crash only pieces with a set bit need a resync.
+ *
+ * With other policies the same thing in a private place, unknown to md, is the
+ * dirty log: bits are set only while a member is missing and say what it
+ * lacks, so that it can be added again by copying that.  It is disposable:
+ * after a foreign writer, or without it, the whole member is copied.
  */
 #ifndef RAID_BITMAP_H
 #define RAID_BITMAP_H
@@ -40,6 +45,7 @@ uint32_t bitmap_chunk(uint64_t member_size, uint64_t area_bytes);
 
 /* --- of a running array --- */
 
+struct member;
 struct raid;
 struct row;
 
@@ -47,6 +53,8 @@ struct bitmap {
 	struct op op;			/* the writer */
 	struct raid *raid;
 	struct bitmap_sb sb;
+	bool private;			/* the dirty log, not md's bitmap */
+	bool unwritten;			/* the log on disk says nothing yet */
 	uint64_t nbits, nblocks;
 	uint8_t *image;			/* nblocks blocks, as wanted on disk */
 	bool *dirty;			/* per block: to be written */
@@ -65,6 +73,12 @@ struct bitmap {
 	struct io flush[RAID_MEMBERS_MAX];
 };
 
+/*
+ * Where the policy puts it on a member, in bytes; its room in *len.  0: there
+ * is no place.
+ */
+uint64_t bitmap_area(const struct raid *raid, const struct member *m,
+    uint64_t *len);
 /* Allocate; chunk 0: choose.  -ENOMEM, or -EINVAL if it does not fit. */
 int bitmap_new(struct raid *raid, uint32_t chunk, uint64_t area_bytes,
     struct err *err);
@@ -81,6 +95,8 @@ bool bitmap_in_doubt(const struct raid *raid, uint64_t row);
 /* The first row from `row` on whose parity is in doubt. */
 uint64_t bitmap_next_doubt(const struct raid *raid, uint64_t row,
     uint64_t end);
+/* The first row from `row` on with a set bit. */
+uint64_t bitmap_next_set(const struct raid *raid, uint64_t row, uint64_t end);
 bool bitmap_idle(const struct raid *raid);
 void bitmap_stop(struct raid *raid);
 /*

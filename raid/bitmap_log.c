@@ -5,7 +5,8 @@
  * Invariants: a write waits until the blocks of its bits are neither to be
  * written nor being written; a bit is cleared only after its last write, two
  * ticks and a flush of all members, and never while a member is missing (it
- * names what that member lacks) or its parity is in doubt.
+ * names what that member lacks) or its parity is in doubt.  The dirty log
+ * keeps the same bits, but on disk only while a member is missing.
  */
 #include "raid/bitmap.h"
 
@@ -20,6 +21,15 @@
 enum bitmap_step { BW_PICK, BW_WRITTEN };
 static const char *const bitmap_steps[] = { "PICK", "WRITTEN" };
 
+static bool
+is_whole(const struct raid *raid)
+{
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].state != RAID_MEMBER_IN_SYNC)
+			return false;
+	return !raid->failed;
+}
+
 /* Spares get theirs when they take a place. */
 static void
 write_block(struct bitmap *b, struct op *op)
@@ -31,11 +41,10 @@ write_block(struct bitmap *b, struct op *op)
 	b->iov = (struct iovec){ b->copy, BITMAP_BLOCK };
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		struct member *m = &raid->member[r];
-		uint64_t off = (SB1_SECTOR + (uint64_t)m->sb.bitmap_offset) *
-		    SECTOR + b->block * BITMAP_BLOCK;
+		uint64_t room, off = bitmap_area(raid, m, &room);
 
-		io_init(&b->io[r], IO_WRITE, off, BITMAP_BLOCK, &b->iov, 1,
-		    IO_FUA);
+		io_init(&b->io[r], IO_WRITE, off + b->block * BITMAP_BLOCK,
+		    BITMAP_BLOCK, &b->iov, 1, IO_FUA);
 		if (member_live(m) && !raid->failed)
 			blk_submit(m->blk, &b->io[r], op);
 	}
@@ -106,18 +115,27 @@ bitmap_write(struct bitmap *b, struct op *op)
 	op_start(&b->op, &bitmap_type, op->sched, NULL);
 }
 
+/*
+ * The dirty log is written when a member is lost, before the superblocks say
+ * so: with the bits of all writes that were in flight then, or not flushed.
+ */
 void
 bitmap_note_events(struct raid *raid, uint64_t events)
 {
 	struct bitmap *b = raid->bitmap;
-	bool whole = true;
 
-	for (unsigned r = 0; r < raid->map.n; r++)
-		whole = whole && raid->member[r].state == RAID_MEMBER_IN_SYNC;
 	b->sb.events = events;
-	if (whole)
-		b->sb.events_cleared = events;
+	/* The update that is to come may not reach a member that just left. */
+	if (is_whole(raid))
+		b->sb.events_cleared = events - 1;
 	bitmap_encode(&b->sb, b->image);
+	if (b->private && is_whole(raid)) {
+		b->unwritten = true;	/* of no use while all are there */
+		return;
+	}
+	if (b->unwritten)
+		bitmap_note_member(b);
+	b->unwritten = false;
 	b->dirty[0] = true;
 }
 
@@ -146,7 +164,7 @@ void
 bitmap_set(struct raid *raid, uint64_t row, struct op *op)
 {
 	struct bitmap *b = raid->bitmap;
-	bool wait = false;
+	bool wait = false, memory_only = b->private && is_whole(raid);
 
 	for (uint64_t bit = row * raid->map.row_bytes / b->sb.chunksize;
 	    bit <= last_bit(raid, row); bit++) {
@@ -159,9 +177,10 @@ bitmap_set(struct raid *raid, uint64_t row, struct op *op)
 		b->age[bit] = 1;
 		if ((b->image[at] & mask) == 0) {
 			b->image[at] |= mask;
-			b->dirty[block] = true;
+			b->dirty[block] |= !memory_only;
 		}
-		wait |= b->dirty[block] || (b->running && b->block == block);
+		wait |= !memory_only &&
+		    (b->dirty[block] || (b->running && b->block == block));
 	}
 	arm(raid);
 	if (wait)
@@ -198,15 +217,6 @@ settle_doubt(struct raid *raid)
 			b->doubt[bit] = false;
 }
 
-static bool
-may_clear(const struct raid *raid)
-{
-	for (unsigned r = 0; r < raid->map.n; r++)
-		if (raid->member[r].state != RAID_MEMBER_IN_SYNC)
-			return false;
-	return !raid->failed;
-}
-
 static void
 clear_bits(struct raid *raid)
 {
@@ -219,7 +229,7 @@ clear_bits(struct raid *raid)
 			continue;
 		b->age[bit] = 0;
 		b->image[at] &= (uint8_t)~(1u << bit % 8);
-		b->dirty[at / BITMAP_BLOCK] = true;
+		b->dirty[at / BITMAP_BLOCK] |= !b->private;
 	}
 }
 
@@ -241,7 +251,7 @@ bitmap_clear_run(struct op *op)
 			if (b->flush[r].result != 0)
 				member_fail(&raid->member[r],
 				    "a flush failed");
-		if (may_clear(raid))
+		if (is_whole(raid))
 			clear_bits(raid);
 		bitmap_write(b, op);
 		op->step = BC_END;
@@ -274,7 +284,7 @@ bitmap_tick(void *arg)
 		if (b->age[bit] == 0)
 			continue;
 		any = true;
-		if (b->busy[bit] > 0 || b->doubt[bit] || !may_clear(raid))
+		if (b->busy[bit] > 0 || b->doubt[bit] || !is_whole(raid))
 			continue;
 		if (b->age[bit] < TICKS)
 			b->age[bit]++;

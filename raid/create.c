@@ -255,6 +255,7 @@ static struct raid *
 make_raid(struct creation *c)
 {
 	struct raid *raid;
+	uint64_t room;
 
 	c->spec.member_bytes = c->map.member_size;
 	raid = raid_new(c->pub->loop, &c->spec, &c->map, &c->pub->err);
@@ -274,9 +275,8 @@ make_raid(struct creation *c)
 		if (raid->ppl != NULL)
 			ppl_set_area(raid, i);
 	}
-	if (c->spec.policy == RAID_POLICY_BITMAP && bitmap_new(raid, 0,
-	    sb1_bitmap_area(&raid->member[raid->missing & 1].sb),
-	    &c->pub->err) < 0) {
+	if (bitmap_area(raid, &raid->member[raid->missing & 1], &room) != 0 &&
+	    bitmap_new(raid, 0, room, &c->pub->err) < 0) {
 		raid_free(raid);
 		return NULL;
 	}

@@ -44,6 +44,8 @@ struct member {
 	uint64_t data_off;		/* bytes */
 	uint64_t recovered;		/* REBUILDING: bytes valid from start */
 	uint64_t checkpoint;		/* of them durable: recovery_offset */
+	bool guided;			/* rebuild what the bitmap names */
+	unsigned former;		/* spare: the role it had, if guided */
 	uint8_t *sb_buf;		/* SB1_BYTES, aligned */
 	struct iovec sb_iov;
 	struct io sb_io;
@@ -387,7 +389,8 @@ row_in_doubt(const struct raid *raid, uint64_t row)
 {
 	if ((row + 1) * raid->map.row_bytes <= raid->synced)
 		return false;
-	return raid->bitmap == NULL || bitmap_in_doubt(raid, row);
+	return raid->bitmap == NULL || raid->bitmap->private ||
+	    bitmap_in_doubt(raid, row);
 }
 
 static inline void

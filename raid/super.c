@@ -69,11 +69,13 @@ member_encode(struct member *m, bool dirty)
 	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |
 	    (uint64_t)(1 + tag % 999999) << 40;
 	sb->cnt_corrected_read = (uint32_t)m->corrected_errors;
-	sb->feature_map &= ~SB1_RECOVERY;
+	sb->feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP);
 	sb->recovery_offset = 0;
 	if (m->state == RAID_MEMBER_REBUILDING) {
 		sb->feature_map |= SB1_RECOVERY;
 		sb->recovery_offset = m->checkpoint / SECTOR;
+		if (m->guided && !raid->bitmap->private)
+			sb->feature_map |= SB1_RECOVERY_BITMAP;
 	}
 	sb->resync_offset = SB1_CLEAN;
 	if (dirty)

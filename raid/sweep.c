@@ -78,13 +78,16 @@ static bool
 spare_fits(const struct raid *raid, const struct member *m)
 {
 	const struct sb1 *sb = &m->sb;
+	uint64_t room;
 
+	if (m->guided && (raid->missing >> m->former & 1) == 0)
+		return false;		/* its place is taken */
 	if (m->state != RAID_MEMBER_SPARE ||
 	    sb->data_size * SECTOR < raid->map.member_size ||
 	    m->blk->geo.logical_block > raid->blk.geo.logical_block)
 		return false;
-	if (raid->bitmap != NULL && (sb->bitmap_offset <= 0 ||
-	    sb1_bitmap_area(sb) < raid->bitmap->nblocks * BITMAP_BLOCK))
+	if (raid->bitmap != NULL && (bitmap_area(raid, m, &room) == 0 ||
+	    room < raid->bitmap->nblocks * BITMAP_BLOCK))
 		return false;
 	return raid->ppl == NULL || (sb->ppl_offset > 0 &&
 	    sb->ppl_size * SECTOR >= PPL_AREA_MIN);
@@ -181,6 +184,8 @@ move_member(struct member *dst, struct member *src)
 	dst->blk = src->blk;
 	dst->sb = src->sb;
 	dst->data_off = src->data_off;
+	dst->guided = src->guided;
+	dst->former = src->former;
 	dst->state = src->state;
 	dst->corrected_errors = src->corrected_errors;
 	dst->read_errors = src->read_errors;
@@ -239,6 +244,26 @@ taken(struct raid *raid, struct sweep *sweep, struct op *op)
 
 /* --- batches --- */
 
+/* A former member has all rows but those that the bitmap names. */
+static bool
+row_current(const struct raid *raid, const struct sweep *sweep, uint64_t row)
+{
+	return sweep->kind == SWEEP_REBUILD &&
+	    raid->member[sweep->role].guided &&
+	    bitmap_next_set(raid, row, row + 1) != row;
+}
+
+static void
+skip_current(struct raid *raid, struct sweep *sweep)
+{
+	struct member *m = &raid->member[sweep->role];
+
+	if (sweep->nrows > 0 || sweep->kind != SWEEP_REBUILD || !m->guided)
+		return;
+	sweep->next = bitmap_next_set(raid, sweep->next, sweep->end);
+	m->recovered = sweep->next * raid->map.row_bytes;
+}
+
 static void
 start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 {
@@ -247,14 +272,17 @@ start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 	if (sweep->nrows == 0)
 		sweep->batch_ns = loop_now(raid->loop);
 	if (sweep->nrows == 0 && sweep->kind == SWEEP_RESYNC &&
-	    raid->bitmap != NULL)	/* only what the bits name */
+	    raid->bitmap != NULL &&
+	    !raid->bitmap->private)	/* only what the bits name */
 		sweep->next = bitmap_next_doubt(raid, sweep->next,
 		    sweep->end);
+	skip_current(raid, sweep);
 	while (sweep->nrows < max && sweep->next + sweep->nrows < sweep->end) {
 		struct row *row;
 
 		/* Take what is there; wait only for the first. */
-		if (sweep->nrows > 0 && STAILQ_EMPTY(&raid->free_rows))
+		if (sweep->nrows > 0 && (STAILQ_EMPTY(&raid->free_rows) ||
+		    row_current(raid, sweep, sweep->next + sweep->nrows)))
 			break;
 		if ((row = row_get(raid, op)) == NULL)
 			return;
@@ -362,6 +390,7 @@ finish(struct raid *raid, struct sweep *sweep)
 
 	if (sweep->kind == SWEEP_REBUILD) {
 		m->state = RAID_MEMBER_IN_SYNC;
+		m->guided = false;
 		raid_changed(raid);
 		raid_tell(raid, "member %u (%s) is rebuilt", m->role,
 		    m->blk->name);

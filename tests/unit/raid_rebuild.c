@@ -267,6 +267,125 @@ a_former_member_may_come_back(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* A member is gone for a while; `foreign`: Linux has written meanwhile. */
+static void
+pull_and_return(struct world *w, enum raid_policy policy, bool foreign)
+{
+	uint64_t copied;
+
+	start(w, 4, 0, policy);
+	add_fault(w, 1, (struct fault_rule){ .action = FAULT_ERROR,
+	    .err = ENODEV });
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(batch(w, 8192), 0);
+	assert_int_equal(array_stop(w), 0);
+	blk_fault_clear(w->fault[1]);
+	if (foreign)
+		for (unsigned i = 0; i < 4; i++) {
+			uint8_t *raw = blk_ram_data(w->ram[i]) + SB1_OFFSET;
+			struct sb1 sb;
+
+			assert_int_equal(sb1_decode(&sb, raw, SB1_BYTES,
+			    NULL), 0);
+			sb.utime &= SB1_TIME_MASK;
+			sb1_encode(&sb, raw);
+		}
+	assemble_without(w, &as, 1u << 1, false);
+	assert_non_null(as.raid);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 512, 7, 0), 0);
+	memset(w->model, 7, 512);
+	assert_int_equal(add(w, 1, false), 0);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(batch(w, 8192), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	assert_string_equal(info.member[1].path, "disk1");
+	copied = info.member[1].write_bytes;
+	print_message("policy %s: %u of %u KiB\n", raid_policy_name(policy),
+	    (unsigned)(copied / 1024), 2048);
+	compare_all(w);
+	assert_int_equal(parity_errors(w), 0);
+	check_redundant(w, 0);
+	assert_int_equal(world_stop(w), 0);
+	assert_true(foreign ? copied >= 2 * MIB : copied > 0);
+}
+
+static void
+a_pulled_member_is_added_by_copying_what_it_missed(void **state)
+{
+	(void)state;
+	pull_and_return(&world, RAID_POLICY_PPL, false);
+	pull_and_return(&world, RAID_POLICY_RESYNC, false);
+	pull_and_return(&world, RAID_POLICY_BITMAP, false);
+}
+
+static void
+after_a_foreign_writer_all_is_copied(void **state)
+{
+	(void)state;
+	pull_and_return(&world, RAID_POLICY_PPL, true);
+}
+
+static void
+only_touched_pieces_are_copied(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 0, RAID_POLICY_PPL);
+	assert_int_equal(array_stop(w), 0);	/* all is on stable media */
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	add_fault(w, 1, (struct fault_rule){ .action = FAULT_ERROR,
+	    .err = ENODEV });
+	assert_int_equal(do_write(raid_blk(w->raid), 3 * MIB, 4096, 9, 0), 0);
+	memset(w->model + 3 * MIB, 9, 4096);
+	assert_int_equal(array_stop(w), 0);
+	blk_fault_clear(w->fault[1]);
+	assemble_without(w, &as, 1u << 1, false);
+	assert_non_null(as.raid);
+	assert_int_equal(add(w, 1, false), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	assert_int_equal(info.member[1].write_bytes, 64 * KIB);
+	compare_all(w);
+	check_redundant(w, 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
+/*
+ * A member with a volatile cache loses power alone: what it had taken but not
+ * flushed is copied as well when it returns.
+ */
+static void
+what_a_lost_cache_held_is_copied(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned round = 1; round <= 8; round++) {
+		start(w, 3, 0, round % 2 == 0 ? RAID_POLICY_PPL :
+		    RAID_POLICY_RESYNC);
+		assert_int_equal(do_flush(raid_blk(w->raid)), 0);
+		blk_fault_volatile_cache(w->fault[1], true);
+		for (unsigned i = 0; i < 2; i++)
+			assert_int_equal(batch(w, 8192), 0);
+		blk_fault_power_cut(w->fault[1], round);
+		assert_int_equal(batch(w, 8192), 0);
+		assert_int_equal(array_stop(w), 0);
+		blk_fault_power_on(w->fault[1]);
+		blk_fault_volatile_cache(w->fault[1], false);
+		assemble_without(w, &as, 1u << 1, true);
+		assert_non_null(as.raid);
+		assert_int_equal(add(w, 1, false), 0);
+		wait_for_task(w);
+		assert_int_equal(info.degraded, 0);
+		compare_all(w);
+		assert_int_equal(parity_errors(w), 0);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
 static void
 scrub(struct world *w, bool repair)
 {
@@ -356,6 +475,11 @@ main(void)
 		    a_bad_sector_stops_a_rebuild_and_loses_nothing_else),
 		cmocka_unit_test(what_must_not_be_added_is_refused),
 		cmocka_unit_test(a_former_member_may_come_back),
+		cmocka_unit_test(
+		    a_pulled_member_is_added_by_copying_what_it_missed),
+		cmocka_unit_test(after_a_foreign_writer_all_is_copied),
+		cmocka_unit_test(only_touched_pieces_are_copied),
+		cmocka_unit_test(what_a_lost_cache_held_is_copied),
 		cmocka_unit_test(scrub_names_and_repairs_what_is_wrong),
 		cmocka_unit_test(a_scrub_can_be_cancelled),
 	};
