@@ -71,13 +71,20 @@ wait_for_task(struct world *w)
 static void
 a_superblock_decodes_as_it_was_encoded(void **state)
 {
-	struct bitmap_sb sb = { .uuid = "0123456789abcde", .events = 7,
-		.events_cleared = 6, .sync_size = 999, .state = 2,
-		.chunksize = 1 << 26, .daemon_sleep = 5, .write_behind = 3,
-		.sectors_reserved = 8 }, back;
+	struct bitmap_sb sb, back;
 	uint8_t buf[BITMAP_HEAD];
 
 	(void)state;
+	memset(&sb, 0, sizeof(sb));
+	memcpy(sb.uuid, "0123456789abcdef", 16);
+	sb.events = 7;
+	sb.events_cleared = 6;
+	sb.sync_size = 999;
+	sb.state = BITMAP_STALE;
+	sb.chunksize = 1 << 26;
+	sb.daemon_sleep = 5;
+	sb.write_behind = 3;
+	sb.sectors_reserved = 8;
 	bitmap_encode(&sb, buf);
 	assert_memory_equal(buf, "bitm\4\0\0\0", 8);
 	assert_int_equal(buf[24], 7);
