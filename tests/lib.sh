@@ -118,7 +118,7 @@ dozo_dir() {
 	DOZO_PID=
 	guest_pid=
 	trap dozo_fini EXIT
-	trap 'exit 130' INT TERM
+	trap 'exit 130' HUP INT TERM
 }
 
 dozo_init() {

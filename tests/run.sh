@@ -13,7 +13,7 @@ name=$1
 shift
 out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' HUP INT TERM
 begin=$(date +%s)
 
 # Run script $2 as number $1, then print all at once; $0 is the directory.
