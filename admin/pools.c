@@ -178,18 +178,39 @@ dozo_pool_describe(const struct dozo_pool *pool, struct doc_pool *out)
 
 /* --- members --- */
 
-/*
- * Open one member, through a fault injector if dozod was told so.  Fills the
- * pool's list of fault injectors.
- */
-static int
-open_member(struct dozo_pool *pool, const char *path, struct blk **out,
+/* Fault injectors of members that the array has closed are gone. */
+static void
+prune_faults(struct dozo_pool *pool)
+{
+	struct raid_info a;
+	unsigned n = 0;
+
+	if (pool->raid == NULL || pool->nfaults == 0)
+		return;
+	raid_get_info(pool->raid, &a);
+	for (unsigned i = 0; i < pool->nfaults; i++) {
+		for (unsigned j = 0; j < a.nmembers; j++) {
+			if (strcmp(a.member[j].path, pool->fault[i].path) != 0)
+				continue;
+			if (n != i)
+				pool->fault[n] = pool->fault[i];
+			n++;
+			break;
+		}
+	}
+	assert(n <= pool->nfaults);
+	pool->nfaults = n;
+}
+
+int
+dozo_member_open(struct dozo_pool *pool, const char *path, struct blk **out,
     struct err *err)
 {
 	struct blk *fault;
 	int r;
 
 	assert(path[0] != '\0');
+	prune_faults(pool);
 	r = blk_file_open(pool->dozo->loop, path, false, out, err);
 	if (r != 0 || !pool->dozo->fault_injection)
 		return r;
@@ -216,8 +237,8 @@ member_closed(struct dozo_pool *pool, const struct blk *blk)
 	}
 }
 
-static void
-close_member(struct dozo_pool *pool, struct blk *blk)
+void
+dozo_member_close(struct dozo_pool *pool, struct blk *blk)
 {
 	member_closed(pool, blk);
 	blk_close(blk);
@@ -280,7 +301,7 @@ up_open_members(struct pool_up *up)
 
 	memset(up->why, 0, sizeof(up->why));
 	for (unsigned i = 0; i < up->nmembers; i++) {
-		if (open_member(up->pool, up->member[i].path,
+		if (dozo_member_open(up->pool, up->member[i].path,
 		    &assemble->blks[assemble->nblks], &up->why[i]) == 0)
 			assemble->nblks++;
 		else
@@ -309,7 +330,7 @@ static void
 up_close_members(struct pool_up *up)
 {
 	while (up->assemble.nblks > 0)
-		close_member(up->pool,
+		dozo_member_close(up->pool,
 		    up->assemble.blks[--up->assemble.nblks]);
 }
 
@@ -384,7 +405,7 @@ up_add_found(struct pool_up *up)
 
 		if (up_has(up, disk->path))
 			continue;
-		if (open_member(up->pool, disk->path,
+		if (dozo_member_open(up->pool, disk->path,
 		    &assemble->blks[assemble->nblks], &why) != 0) {
 			/* Often it is open under another of its names. */
 			log_debug("pool=%s: %s is a member, but: %s",
@@ -436,7 +457,7 @@ up_pool(struct pool_up *up)
 		    assemble->rejected[i].blk->name,
 		    assemble->rejected[i].why.text,
 		    assemble->rejected[i].why.hint);
-		close_member(up->pool, assemble->rejected[i].blk);
+		dozo_member_close(up->pool, assemble->rejected[i].blk);
 		up->missing++;
 	}
 	up->pool->raid = assemble->raid;
@@ -554,7 +575,7 @@ pool_make_open(struct pool_make *make)
 {
 	assert(make->nopen == 0 && make->spec.members <= RAID_MEMBERS_MAX);
 	for (unsigned i = 0; i < make->spec.members; i++) {
-		if (open_member(make->pool, make->path[i],
+		if (dozo_member_open(make->pool, make->path[i],
 		    &make->create.members[i], &make->err) != 0) {
 			pool_make_close(make);
 			return -make->err.code;
@@ -568,7 +589,8 @@ void
 pool_make_close(struct pool_make *make)
 {
 	while (make->nopen > 0)
-		close_member(make->pool, make->create.members[--make->nopen]);
+		dozo_member_close(make->pool,
+		    make->create.members[--make->nopen]);
 }
 
 static void

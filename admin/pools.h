@@ -16,6 +16,14 @@ struct dozo_pool *dozo_pool_new(struct dozo *d, const char *name,
 void dozo_pool_free(struct dozo_pool *pool);
 
 /*
+ * Open one member, through a fault injector if dozod was told so.  Until an
+ * array has it, it is the caller's to close.
+ */
+int dozo_member_open(struct dozo_pool *pool, const char *path,
+    struct blk **out, struct err *err);
+void dozo_member_close(struct dozo_pool *pool, struct blk *blk);
+
+/*
  * Close LUs (unmapped before), pool, array and members.  Ends with the pool
  * OFFLINE and nothing open; err tells what could not be written.
  */

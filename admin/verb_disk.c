@@ -262,6 +262,22 @@ fault_rule(struct req *req, struct fault_rule *rule)
 	return true;
 }
 
+/* One that was replaced is closed, and its injector with it. */
+static bool
+is_member(const struct dozo_pool *pool, const char *path)
+{
+	struct raid_info a;
+
+	if (pool->state != DOZO_POOL_ONLINE)
+		return false;
+	raid_get_info(pool->raid, &a);
+	for (unsigned i = 0; i < a.nmembers; i++) {
+		if (strcmp(a.member[i].path, path) == 0)
+			return true;
+	}
+	return false;
+}
+
 static struct blk *
 find_fault(struct dozo *d, const char *path)
 {
@@ -270,7 +286,8 @@ find_fault(struct dozo *d, const char *path)
 	assert(path != NULL);
 	TAILQ_FOREACH(pool, &d->pools, link) {
 		for (unsigned i = 0; i < pool->nfaults; i++) {
-			if (strcmp(pool->fault[i].path, path) == 0)
+			if (strcmp(pool->fault[i].path, path) == 0 &&
+			    is_member(pool, path))
 				return pool->fault[i].blk;
 		}
 	}

@@ -149,8 +149,7 @@ verb_pool_list(struct req *req)
 		json_array_append_new(req->result, pool_json(pool));
 }
 
-/* The pool that is named; NULL with err. */
-static struct dozo_pool *
+struct dozo_pool *
 find_pool(struct req *req)
 {
 	const char *name = arg_text(req, "name");

@@ -44,6 +44,14 @@ void verb_pool_delete(struct req *req);
 void verb_pool_delete_end(struct req *req);
 json_t *pool_json(const struct dozo_pool *pool);
 
+/* The pool that is named; NULL with err. */
+struct dozo_pool *find_pool(struct req *req);
+
+/* verb_array.c */
+void verb_pool_add_look(struct req *req);
+void verb_pool_add(struct req *req);
+void verb_pool_add_end(struct req *req);
+
 /* verb_volume.c */
 void verb_volume_create(struct req *req);
 void verb_volume_create_end(struct req *req);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Verbs for the array under a pool: give it a disk.  A disk that is new must
+ * be blank; one that was a member of this array is welcome as it is.
+ */
+#include "config.h"
+
+#define LOG_AREA LOG_ADMIN
+#include "admin/verbs.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/disks.h"
+#include "admin/pools.h"
+#include "core/log.h"
+
+/* --- add a disk --- */
+
+struct pool_add {
+	struct dozo_pool *pool;		/* NULL: nothing was started */
+	struct raid_add add;
+	struct disks disks;
+	struct work work;
+};
+
+static bool
+is_readd(const struct req *req)
+{
+	return strcmp(req->verb->name, "pool.re-add") == 0;
+}
+
+/* An open pool, or NULL with err. */
+static struct dozo_pool *
+open_pool(struct req *req)
+{
+	struct dozo_pool *pool = find_pool(req);
+
+	if (pool == NULL || pool->state == DOZO_POOL_ONLINE)
+		return pool;
+	err_set(&req->err, EBUSY, "pool %s is not open", pool->name);
+	err_hint(&req->err, "`dozoctl pool status %s` says why.", pool->name);
+	return NULL;
+}
+
+/* On the helper thread. */
+static void
+add_scan(void *arg)
+{
+	struct pool_add *w = arg;
+
+	disks_scan(&w->disks);
+}
+
+void
+verb_pool_add_look(struct req *req)
+{
+	const char *path = arg_text(req, "disk");
+	struct pool_add *w;
+
+	assert(req->work == NULL && path != NULL);
+	if (path[0] != '/' || strlen(path) >= DOC_PATH_SIZE) {
+		err_set(&req->err, EINVAL, "disk \"%.80s\" is not an absolute "
+		    "path of at most %d characters", path, DOC_PATH_SIZE - 1);
+		return;
+	}
+	w = calloc(1, sizeof(*w));
+	if (w == NULL) {
+		err_set(&req->err, ENOMEM, "out of memory");
+		return;
+	}
+	req->work = w;
+	disks_add(&w->disks, path);
+	work_start(req->dozo->worker, &w->work, add_scan, w, &req->op);
+}
+
+/*
+ * Does the array have this disk?  Then result or err is set.  One that
+ * failed is still held, so that what is under way on it can end.
+ */
+static bool
+array_has(struct req *req, const struct dozo_pool *pool, const char *path)
+{
+	struct raid_info a;
+
+	raid_get_info(pool->raid, &a);
+	for (unsigned i = 0; i < a.nmembers; i++) {
+		if (strcmp(a.member[i].path, path) != 0)
+			continue;
+		if (a.member[i].state == RAID_MEMBER_FAULTY) {
+			err_set(&req->err, EBUSY, "%.200s has failed as member "
+			    "%d of pool %s", path, a.member[i].role,
+			    pool->name);
+			err_hint(&req->err, "Add another disk; or, if it is "
+			    "well again, stop and start the pool and use "
+			    "`dozoctl pool re-add`.");
+		} else {
+			req_result(req, json_pack("{s:s, s:s}", "name",
+			    pool->name, "disk", path), false);
+		}
+		return true;
+	}
+	return false;
+}
+
+/* What a pool expects is taken, also while that is offline. */
+static bool
+other_pool_has(struct req *req, const char *path)
+{
+	const struct doc *doc = req->dozo->doc;
+
+	for (unsigned i = 0; i < doc->npools; i++) {
+		const struct doc_pool *other = &doc->pools[i];
+
+		if (strcmp(other->name, arg_text(req, "name")) == 0)
+			continue;
+		for (unsigned j = 0; j < other->nmembers; j++) {
+			if (strcmp(other->member[j].path, path) != 0)
+				continue;
+			err_set(&req->err, EBUSY, "%.200s belongs to pool %s",
+			    path, other->name);
+			err_hint(&req->err, "Delete or export that pool "
+			    "first.");
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Blank, or a former member; another one with --force. */
+static bool
+content_ok(struct req *req, const struct dozo_pool *pool,
+    const struct disks *disks)
+{
+	bool former, force = arg_bool(req, "force");
+	char uuid[UUID_SIZE];
+	struct raid_info a;
+
+	assert(disks->n <= 1);
+	if (disks->n == 0) {
+		err_set(&req->err, ENOMEM, "out of memory");
+		return false;
+	}
+	raid_get_info(pool->raid, &a);
+	uuid_print(a.spec.uuid, uuid);
+	former = strcmp(disks->disk[0].uuid, uuid) == 0;
+	if (is_readd(req) && disks->disk[0].present && !former) {
+		err_set(&req->err, EINVAL, "%.200s was not a member of pool "
+		    "%s", disks->disk[0].path, pool->name);
+		err_hint(&req->err, "A new disk is added with `dozoctl pool "
+		    "add-spare`.");
+		return false;
+	}
+	return disks_check_blank(disks, former || force, &req->err) == 0;
+}
+
+static bool
+add_ok(struct req *req, const struct dozo_pool *pool,
+    const struct pool_add *w)
+{
+	const char *path = arg_text(req, "disk");
+	const struct doc_pool *has = doc_pool(req->dozo->doc, pool->name);
+
+	if (has != NULL && !req_etag_ok(req, doc_pool_json(has)))
+		return false;
+	return !array_has(req, pool, path) && !other_pool_has(req, path) &&
+	    content_ok(req, pool, &w->disks);
+}
+
+void
+verb_pool_add(struct req *req)
+{
+	struct pool_add *w = req->work;
+	struct dozo_pool *pool = open_pool(req);
+
+	assert(req->locked && req->next == NULL);
+	if (pool != NULL && add_ok(req, pool, w)) {
+		if (req->dry_run)
+			req_result(req, json_pack("{s:s, s:s}", "name",
+			    pool->name, "disk", arg_text(req, "disk")), true);
+		else if (dozo_member_open(pool, arg_text(req, "disk"),
+		    &w->add.blk, &req->err) == 0)
+			w->pool = pool;
+	}
+	if (w->pool == NULL) {
+		disks_fini(&w->disks);
+		return;
+	}
+	w->add.raid = pool->raid;
+	w->add.force = arg_bool(req, "force");
+	raid_add_start(&w->add, &req->op);
+}
+
+static void
+note_member(struct doc_pool *out, const struct doc_pool *old,
+    const struct disk *disk, const char *path)
+{
+	struct doc_member *m = &out->member[out->nmembers++];
+
+	assert(out->nmembers <= DOC_MEMBERS_MAX);
+	snprintf(m->path, sizeof(m->path), "%s", path);
+	if (strcmp(disk->path, path) == 0)
+		snprintf(m->serial, sizeof(m->serial), "%s", disk->serial);
+	for (unsigned i = 0; i < old->nmembers; i++) {
+		if (strcmp(old->member[i].path, path) == 0 &&
+		    m->serial[0] == '\0')
+			*m = old->member[i];
+	}
+}
+
+/* From now on the pool expects what lives in its array. */
+static void
+note_members(struct req *req, const struct pool_add *w)
+{
+	struct doc *doc = req_next_doc(req);
+	struct doc_pool *entry, old;
+	struct raid_info a;
+
+	if (doc == NULL || (entry = doc_pool(doc, w->pool->name)) == NULL)
+		return;
+	old = *entry;
+	entry->nmembers = 0;
+	memset(entry->member, 0, sizeof(entry->member));
+	raid_get_info(w->pool->raid, &a);
+	for (unsigned i = 0; i < a.nmembers; i++) {
+		const struct raid_member_info *m = &a.member[i];
+
+		if (m->path[0] != '\0' && m->state != RAID_MEMBER_FAULTY &&
+		    m->state != RAID_MEMBER_MISSING)
+			note_member(entry, &old, &w->disks.disk[0], m->path);
+	}
+	req_result(req, doc_pool_json(entry), true);
+}
+
+void
+verb_pool_add_end(struct req *req)
+{
+	struct pool_add *w = req->work;
+
+	assert(req->op.pending == 0);
+	if (w == NULL || w->pool == NULL)
+		return;
+	if (err_is(&w->add.err)) {
+		req->err = w->add.err;
+		dozo_member_close(w->pool, w->add.blk);
+	} else {
+		note_members(req, w);
+	}
+	disks_fini(&w->disks);
+}
