@@ -112,7 +112,9 @@ is_former(const struct raid *raid, const struct sb1 *sb)
 	    (sb->feature_map & SB1_RECOVERY) == 0 &&
 	    (sb->utime >> 40) != 0 && sb->events <= raid->events &&
 	    sb->events >= raid->bitmap->sb.events_cleared &&
-	    (raid->ppl == NULL || sb->ppl_size * SECTOR >= PPL_AREA_MIN);
+	    (raid->ppl == NULL || ((sb->feature_map & (SB1_PPL |
+	    SB1_MULTIPLE_PPLS)) != 0 && sb->ppl_offset > 0 &&
+	    sb->ppl_size * SECTOR >= PPL_AREA_MIN));
 }
 
 static int
@@ -162,6 +164,7 @@ attach_former(struct raid *raid, struct member *m, struct blk *blk,
 	memcpy(m->sb.roles, like->roles, sizeof(like->roles));
 	m->sb.max_dev = like->max_dev;
 	m->former = sb1_role(sb, sb->dev_number);
+	assert(m->former < raid->map.n);
 	m->corrected_errors = sb->cnt_corrected_read;
 	m->read_errors = m->write_errors = 0;
 	m->blk = blk;
@@ -182,6 +185,7 @@ attach(struct raid_add *add, struct addition *a)
 		if (member_live(&raid->member[r]))
 			like = &raid->member[r];
 	assert(like != NULL && m->blk == NULL);
+	assert(m->role == ROLE_NONE);
 	m->guided = a->readd;
 	if (a->readd) {
 		attach_former(raid, m, add->blk, &a->probe.sb, &like->sb);

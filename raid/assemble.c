@@ -353,6 +353,7 @@ choose(struct assembly *a)
 static void
 adopt(struct member *m, const struct probe *probe)
 {
+	assert(m->blk == NULL && probe->rc == 0);
 	m->blk = probe->blk;
 	m->sb = probe->sb;
 	m->data_off = probe->sb.data_offset * SECTOR;
@@ -400,6 +401,7 @@ build(struct assembly *a, struct raid *raid)
 		m->state = RAID_MEMBER_SPARE;
 		raid->nspares++;
 	}
+	assert(raid_level_serves(&raid->map, raid->missing));
 	raid->events = best->events;
 	for (unsigned i = 0; i < raid->map.n; i++)	/* one table for all */
 		if (raid->member[i].blk != NULL)

@@ -251,6 +251,7 @@ row_set(const struct raid *raid, uint64_t row)
 uint64_t
 bitmap_next_set(const struct raid *raid, uint64_t row, uint64_t end)
 {
+	assert(end <= raid_map_rows(&raid->map));
 	while (row < end && !row_set(raid, row))
 		row++;
 	return row;
@@ -262,6 +263,7 @@ bitmap_next_doubt(const struct raid *raid, uint64_t row, uint64_t end)
 	const struct bitmap *b = raid->bitmap;
 	uint64_t w = raid->map.row_bytes;
 
+	assert(end <= raid_map_rows(&raid->map) && !b->private);
 	while (row < end && !bitmap_in_doubt(raid, row))
 		row = MAX(row + 1, (row * w / b->sb.chunksize + 1) *
 		    b->sb.chunksize / w);

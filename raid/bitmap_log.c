@@ -36,6 +36,7 @@ write_block(struct bitmap *b, struct op *op)
 {
 	struct raid *raid = b->raid;
 
+	assert(b->running && b->block < b->nblocks);
 	b->dirty[b->block] = false;
 	memcpy(b->copy, b->image + b->block * BITMAP_BLOCK, BITMAP_BLOCK);
 	b->iov = (struct iovec){ b->copy, BITMAP_BLOCK };
@@ -227,6 +228,7 @@ clear_bits(struct raid *raid)
 
 		if (b->age[bit] != AGE_CLEARING || b->busy[bit] > 0)
 			continue;
+		assert(!b->doubt[bit]);
 		b->age[bit] = 0;
 		b->image[at] &= (uint8_t)~(1u << bit % 8);
 		b->dirty[at / BITMAP_BLOCK] |= !b->private;

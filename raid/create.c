@@ -140,6 +140,7 @@ static const char *const zero_steps[] = { "NEXT", "DONE" };
 static void
 zero_next(struct zero_op *z, struct op *op)
 {
+	assert(z->next < z->end && z->end <= z->blk->geo.size);
 	z->len = MIN(z->end - z->next, ZERO_STEP);
 	io_init(&z->io, IO_ZERO, z->next, z->len, NULL, 0, IO_UNMAP);
 	blk_submit(z->blk, &z->io, op);

@@ -98,6 +98,7 @@ row_missing(const struct raid *raid, uint64_t row)
 {
 	uint32_t mask = raid->missing;
 
+	assert(row < raid_map_rows(&raid->map));
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (raid->member[r].state == RAID_MEMBER_REBUILDING &&
 		    !member_has_row(&raid->member[r], row))
@@ -149,7 +150,9 @@ member_fail(struct member *m, const char *why)
 		raid_tell(raid, "spare %s is faulty: %s", m->blk->name, why);
 		return;
 	}
+	assert(m->role < raid->map.n);
 	assert(m == &raid->member[m->role]);
+	assert((raid->missing >> m->role & 1) == 0);
 	if (member_vital(m)) {
 		/* Superblocks stay as they are: both may come back. */
 		raid->failed = true;

@@ -185,6 +185,7 @@ give_slot(struct row_plan *plan, unsigned role)
 {
 	if (plan->slot[role] == NO_SLOT)
 		plan->slot[role] = (uint8_t)plan->nslots++;
+	assert(plan->nslots <= plan->map->n);
 }
 
 static void
@@ -240,7 +241,7 @@ row_plan_rebuild(struct row_plan *plan, const struct raid_map *map,
 {
 	uint64_t stripe = raid_map_stripe(map, row);
 
-	assert(role < map->n);
+	assert(role < map->n && at.lo < at.hi && at.hi <= map->row_bytes);
 	plan_begin(plan, map, row);
 	if (!raid_level_serves(map, missing | UINT32_C(1) << role))
 		return -EIO;

@@ -91,6 +91,7 @@ gather(struct ppl_log *log)
 		add_row(log, row);
 	}
 	assert(log->open > 0);
+	assert(log->bytes <= max && log->niov <= PPL_ENTRIES + 1);
 	log->raid->ppl_entries += log->header.nentries;
 	log->raid->ppl_headers++;
 }
@@ -100,6 +101,8 @@ write_header(struct ppl_log *log, struct op *op)
 {
 	struct member *m = log_member(log);
 
+	assert(range_ok(0, log->bytes, log->area_len));
+	assert(log->area_off + log->area_len <= m->data_off);
 	log->header.signature = log->raid->ppl_signature;
 	log->header.generation = ++log->raid->ppl_generation;
 	ppl_encode(&log->header, log->buf);

@@ -77,7 +77,9 @@ cover_readable(const struct ppl_replay *v)
 static void
 next_entry(struct ppl_replay *v)
 {
+	assert(v->entry < v->header.nentries);
 	v->pp_at += v->header.entry[v->entry].pp_size;
+	assert(v->pp_at <= v->raid->ppl[v->role].area_len);
 	v->entry++;
 	v->at = 0;
 }
@@ -109,6 +111,8 @@ read_piece(struct ppl_replay *v, struct op *op)
 	uint64_t off = v->cover.stripe * map->chunk + v->cover.in_chunk +
 	    v->at;
 
+	assert(v->at < v->cover.len);
+	assert(v->cover.ndata <= map->ndata);
 	v->len = MIN(v->cover.len - v->at, ROW_BYTES_MAX);
 	for (unsigned i = 0; i < v->cover.ndata; i++) {
 		v->iov[i] = (struct iovec){ v->bufs + i *
@@ -168,6 +172,7 @@ write_piece(struct ppl_replay *v, struct op *op)
 static enum replay_step
 wrote_piece(struct ppl_replay *v)
 {
+	assert(v->len > 0 && v->len <= ROW_BYTES_MAX);
 	if (v->io[0].result != 0) {
 		member_fail(&v->raid->member[v->role], "its parity could not "
 		    "be recovered after the crash");

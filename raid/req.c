@@ -91,6 +91,7 @@ req_read(struct raid_req *req, struct op *op)
 			row_put(row);
 			break;
 		}
+		assert(len <= row->place.left);
 		row->src = req->next;
 		row->len = len;
 		req->next += len;
@@ -217,6 +218,7 @@ req_end(struct raid_req *req)
 	struct io *orig = req->orig;
 	int result = raid->failed ? -EIO : req->result;
 
+	assert(result <= 0);
 	if (changes(orig))
 		raid_writer_end(raid);
 	op_end(&req->op);

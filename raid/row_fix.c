@@ -71,6 +71,9 @@ fix_apply(struct row_fix *fix, struct op *op)
 {
 	struct row_work *work = &fix->work;
 
+	assert(work->buf.pool != NULL);
+	assert(work->plan.cover.lo == fix->at.lo &&
+	    work->plan.cover.hi == fix->at.hi);
 	row_apply_rebuild(&work->plan, work->slots, fix->role);
 	if (fix->dst != NULL)
 		iov_from_buf(fix->dst, fix->ndst, 0, row_slot(&work->plan,
@@ -94,6 +97,8 @@ fix_compare(struct row_fix *fix)
 	struct member *m = fix_member(fix);
 	unsigned other = spare_slot_role(fix);
 	size_t len = fix->at.hi - fix->at.lo;
+
+	assert(fix->rewrite && other != fix->role);
 
 	if (work->io[0].result == 0 && memcmp(row_slot(&work->plan,
 	    work->slots, fix->role, fix->at.lo), row_slot(&work->plan,
@@ -165,6 +170,8 @@ void
 row_fix_start(struct row_fix *fix, struct op *parent)
 {
 	assert(fix->at.lo < fix->at.hi);
+	assert(fix->role < fix->raid->map.n);
+	assert(fix->row < raid_map_rows(&fix->raid->map));
 	assert(fix->at.hi <= fix->raid->map.row_bytes);
 	assert(fix->work.buf.pool == NULL);
 	op_start(&fix->op, &row_fix_type, parent->sched, parent);

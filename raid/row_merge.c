@@ -90,6 +90,8 @@ adjoins(const struct row *leader, const struct row *row)
 static void
 take_along(struct row *leader, struct row *row)
 {
+	assert(row != leader && !row->ridden && row->raid == leader->raid);
+	assert(row->span.row == leader->span.row);
 	if (STAILQ_EMPTY(&leader->riders))
 		STAILQ_INSERT_HEAD(&leader->riders, leader, rider);
 	if (row->merge_off < leader->merge_off) {
@@ -212,6 +214,7 @@ row_merge_gather(struct row *row)
 		note_full(row->raid);
 	if (!should_gather(row))
 		return;
+	assert(row->claim.lock->gather == NULL);
 	row->claim.lock->gather = row;
 	op_hold(&row->op);
 	timer_start(row->raid->loop, &row->timer, GATHER_MS, gather_timeout,
@@ -270,6 +273,7 @@ row_merge_end(struct row *row)
 		STAILQ_REMOVE_HEAD(&row->riders, rider);
 		if (part == row)
 			continue;
+		assert(part->claim.lock == NULL && !part->ridden);
 		part->ridden = true;
 		part->result = row->result;
 		op_unhold(&part->op);

@@ -78,6 +78,7 @@ read_direct(struct row *row, struct op *op)
 static enum row_read_step
 part_done(struct row *row)
 {
+	assert(row->part > 0 && row->part <= row->len);
 	row->place.member_off += row->part;
 	row->src += row->part;
 	row->len -= row->part;
@@ -111,6 +112,7 @@ read_fix(struct row *row, struct row_fix *fix, struct op *op)
 	    row->raid->map.row_bytes);
 
 	assert(row->part <= row->raid->map.row_bytes - in);
+	assert(row->fix == NULL && row->claim.lock != NULL);
 	part_iov(row);
 	row->fix = fix;
 	fix->row = read_row(row);
@@ -129,6 +131,8 @@ static enum row_read_step
 read_fixed(struct row *row)
 {
 	int result = row->fix->result;
+
+	assert(result <= 0 && row->claim.lock != NULL);
 
 	row_fix_put(row->raid, row->fix);
 	row->fix = NULL;

@@ -63,6 +63,8 @@ store_role(struct row *row, unsigned role, struct op *op)
 	struct row_work *work = &row->work;
 	const struct raid_map *map = work->plan.map;
 
+	assert(row->claim.exclusive && work->buf.pool != NULL);
+	assert(role < map->n);
 	row->place.role = role;
 	work->iov[0].iov_base = row_slot(&work->plan, work->slots, role, 0);
 	work->iov[0].iov_len = map->row_bytes;

@@ -118,6 +118,7 @@ check_prereads(struct row *row)
 static void
 start_repair(struct row *row, struct row_fix *fix, struct op *op)
 {
+	assert(row->part < row->work.plan.nreads);
 	row->fix = fix;
 	fix->row = row->span.row;
 	fix->role = row->place.role;
@@ -203,6 +204,9 @@ row_store(struct row *row, struct op *op)
 	struct row_work *work = &row->work;
 	unsigned fua = row->fua ? IO_FUA : 0;
 
+	assert(row->claim.lock != NULL && row->claim.exclusive);
+	assert(work->plan.nwrites > 0 || work->plan.method == ROW_BARE ||
+	    raid->missing != 0 || raid->failed);
 	row_apply_new(&work->plan, work->slots, &row->span, &row->data);
 	raid->full_writes += work->plan.method == ROW_FULL;
 	raid->rmw_writes += work->plan.method == ROW_RMW;
@@ -250,6 +254,7 @@ row_write_end(struct row *row)
 {
 	if (row->result < 0 && row->req->result == 0)
 		row->req->result = row->result;
+	assert(row->result <= 0 && !row->marked);
 	op_end(&row->op);
 	row_put(row);
 }

@@ -64,6 +64,9 @@ member_encode(struct member *m, bool dirty)
 	uint32_t tag;
 
 	loop_random(raid->loop, &tag, sizeof(tag));
+	assert(member_live(m));
+	assert(m->checkpoint <= m->recovered);
+	assert(raid->checkpoint <= raid->synced);
 	sb->events = raid->events;
 	/* Linux writes whole seconds: our tag there tells who was last. */
 	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |
@@ -139,6 +142,7 @@ note_sb_failures(struct raid *raid, bool probe)
 static void
 sb_encode(struct raid *raid, struct sb_update *u, struct op *op)
 {
+	assert(!raid->failed && raid->sb_running);
 	u->gen = raid->gen;
 	u->dirty = raid->want_dirty;
 	if (!u->dirty)
@@ -271,6 +275,8 @@ clean_decide(struct raid *raid, struct op *op)
 	/* What was written meanwhile, the flush may have missed. */
 	if (!may_clean(raid) || raid->clean_op.nwriters != raid->nwriters)
 		return;
+	assert(raid->clean_op.synced <= raid->synced);
+	assert(raid->clean_op.synced >= raid->checkpoint);
 	raid->checkpoint = raid->clean_op.synced;
 	raid->want_dirty = raid->dirty_on_disk = false;
 	raid_changed(raid);

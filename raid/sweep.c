@@ -89,7 +89,12 @@ spare_fits(const struct raid *raid, const struct member *m)
 	if (raid->bitmap != NULL && (bitmap_area(raid, m, &room) == 0 ||
 	    room < raid->bitmap->nblocks * BITMAP_BLOCK))
 		return false;
-	return raid->ppl == NULL || (sb->ppl_offset > 0 &&
+	if (raid->bitmap != NULL && !raid->bitmap->private &&
+	    ((sb->feature_map & SB1_BITMAP) == 0 ||
+	    sb->bitmap_offset % 8 != 0))
+		return false;
+	return raid->ppl == NULL || ((sb->feature_map &
+	    (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0 && sb->ppl_offset > 0 &&
 	    sb->ppl_size * SECTOR >= PPL_AREA_MIN);
 }
 
@@ -181,6 +186,7 @@ quiesce(struct raid *raid, struct sweep *sweep, struct op *op)
 static void
 move_member(struct member *dst, struct member *src)
 {
+	assert(src->blk != NULL && dst != src);
 	dst->blk = src->blk;
 	dst->sb = src->sb;
 	dst->data_off = src->data_off;
@@ -337,6 +343,7 @@ end_batch(struct raid *raid, struct sweep *sweep)
 		}
 		row_put(row);
 	}
+	assert(sweep->next <= sweep->end);
 	sweep->nrows = 0;
 	sweep->done = 0;
 	if (sweep->kind == SWEEP_RESYNC)
@@ -388,7 +395,9 @@ finish(struct raid *raid, struct sweep *sweep)
 {
 	struct member *m = &raid->member[sweep->role];
 
+	assert(sweep->next == sweep->end);
 	if (sweep->kind == SWEEP_REBUILD) {
+		assert(m->state == RAID_MEMBER_REBUILDING);
 		m->state = RAID_MEMBER_IN_SYNC;
 		m->guided = false;
 		raid_changed(raid);
