@@ -144,6 +144,7 @@ audit_request(struct request *rq, int status, const char *code)
 static void
 request_free(struct request *rq)
 {
+	assert(rq->conn->work == rq);
 	rq->conn->work = NULL;
 	json_decref(rq->args);
 	free(rq);
@@ -183,6 +184,7 @@ reply_problem(struct request *rq, int status, const char *code,
 	    "status", status, "detail", text, "code", code, "text", text,
 	    "hint", hint);
 
+	assert(status >= 400 && code[0] != '\0');
 	audit_request(rq, status, code);
 	reply_with(rq, status, json, "application/problem+json",
 	    status == 401 ? "WWW-Authenticate" : NULL, "Bearer");
@@ -228,6 +230,7 @@ reply_verb_error(struct request *rq, const json_t *error)
 	const char *text = text_of(error, "text");
 	const char *hint = text_of(error, "hint");
 
+	assert(rq->op != NULL);
 	reply_problem(rq, status_of_code(code != NULL ? code : ""),
 	    code != NULL ? code : "failed", text != NULL ? text :
 	    "dozod refused without saying why", hint != NULL ? hint : "");
@@ -240,6 +243,7 @@ page(struct request *rq, json_t *list, char *next, size_t size)
 	json_t *out = json_array();
 	size_t n = json_array_size(list);
 
+	assert(json_is_array(list));
 	assert(rq->limit > 0);
 	for (size_t i = rq->offset; i < n && i < rq->offset + rq->limit; i++)
 		json_array_append(out, json_array_get(list, i));
@@ -261,6 +265,7 @@ reply_verb(struct request *rq, json_t *reply)
 	const char *name = NULL;
 	int status = 200;
 
+	assert(rq->op != NULL);
 	if (reply == NULL) {
 		reply_away(rq);
 		return;
@@ -313,6 +318,7 @@ find_param(const struct operation *op, const char *name)
 	json_t *param;
 	size_t i;
 
+	assert(op != NULL);
 	json_array_foreach(op->params, i, param) {
 		const char *has = text_of(param, "name");
 
@@ -362,6 +368,7 @@ add_param(struct request *rq, const char *name, const char *value)
 	json_t *json = param != NULL ? typed_value(param, value) : NULL;
 	char text[200];
 
+	assert(rq->op != NULL && rq->args != NULL);
 	if (json == NULL) {
 		snprintf(text, sizeof(text), param == NULL ?
 		    "there is no parameter \"%.60s\" here" :
@@ -407,6 +414,7 @@ add_body(struct request *rq)
 	json_t *body;
 	char text[300];
 
+	assert(rq->args != NULL);
 	if (rq->conn->body_len == 0)
 		return true;
 	if (type == NULL || strncasecmp(type, "application/json", 16) != 0 ||
@@ -437,6 +445,7 @@ split(char *path, char *segments[SEGMENTS_MAX])
 	unsigned n = 0;
 	char *segment;
 
+	assert(path != NULL);
 	while (n < SEGMENTS_MAX && (segment = strsep(&path, "/")) != NULL)
 		segments[n++] = segment;
 	return path == NULL ? n : 0;
@@ -482,6 +491,7 @@ join_path_args(struct request *rq)
 	char text[2 * AUTH_NAME_SIZE + 2];
 	json_t *value;
 
+	assert(rq->op != NULL && rq->args != NULL);
 	if (strstr(path, "{pool}/{volume}") != NULL && pool != NULL &&
 	    volume != NULL) {
 		snprintf(text, sizeof(text), "%.64s/%.64s", pool, volume);
@@ -501,6 +511,7 @@ find_operation(const struct api *api, enum http_method method,
 {
 	const struct operation *found = NULL;
 
+	assert(method != HTTP_HEAD && n > 0);
 	*path_known = false;
 	for (size_t i = 0; i < api->nops; i++) {
 		const struct operation *op = &api->op[i];
@@ -525,6 +536,7 @@ unescape(char *segment)
 	bool ok = text != NULL && len == strlen(text) &&
 	    len <= strlen(segment);
 
+	assert(segment != NULL);
 	for (size_t i = 0; ok && i < len; i++)
 		ok = (unsigned char)text[i] >= 0x20 && text[i] != 0x7f;
 	if (ok)
@@ -570,6 +582,8 @@ run(struct request *rq)
 {
 	json_t *args;
 
+	assert((rq->op->local == NULL) != (rq->op->verb == NULL));
+	assert(rq->role >= rq->op->role);
 	if (rq->op->local != NULL) {
 		rq->op->local(rq);
 		return;
@@ -587,6 +601,7 @@ take_if_match(struct request *rq)
 {
 	const char *text = rq->conn->field[F_IF_MATCH];
 
+	assert(rq->if_match[0] == '\0');
 	if (text == NULL || strcmp(text, "*") == 0)
 		return;
 	if (*text == '"')
@@ -601,6 +616,7 @@ api_request(struct web *web, struct http_conn *conn)
 	struct request *rq = calloc(1, sizeof(*rq));
 	json_t *path_args;
 
+	assert(conn->work == NULL);
 	if (rq == NULL) {
 		reply_text(conn, 503, "out of memory\n");
 		return;
@@ -635,6 +651,7 @@ asset_reply(struct http_conn *conn, const struct asset *asset)
 	bool same = has != NULL && strstr(has, asset->etag) != NULL;
 	char etag[40];
 
+	assert(asset->len > 0 && asset->gzip_len > 0);
 	snprintf(etag, sizeof(etag), "\"%s\"", asset->etag);
 	http_reply(conn, &(struct http_reply){ .status = same ? 304 : 200,
 	    .type = asset->type, .body = gzip ? asset->gzip : asset->data,

@@ -29,6 +29,7 @@ struct audit {
 static int
 reopen(struct audit *audit)
 {
+	assert(audit->path[0] != '\0');
 	audit->fd = open(audit->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC |
 	    O_NOFOLLOW, 0600);
 	return audit->fd < 0 ? -errno : 0;
@@ -68,6 +69,7 @@ rotate(struct audit *audit)
 {
 	struct stat st;
 
+	assert(audit->fd >= 0);
 	if (fstat(audit->fd, &st) != 0 || st.st_size < AUDIT_BYTES)
 		return;
 	if (rename(audit->path, audit->old) != 0) {
@@ -135,6 +137,7 @@ audit_read(struct audit *audit, size_t max)
 {
 	json_t *all = json_array(), *out = json_array();
 
+	assert(max > 0);
 	read_file(audit->old, all);
 	read_file(audit->path, all);
 	for (size_t i = json_array_size(all); i-- > 0 &&

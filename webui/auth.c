@@ -39,6 +39,7 @@ role_parse(const char *text)
 static void
 print_hex(const uint8_t *bytes, size_t len, char *text)
 {
+	assert(len > 0);
 	for (size_t i = 0; i < len; i++)
 		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
 }
@@ -60,6 +61,7 @@ auth_digest(const char *secret, char digest[AUTH_SECRET_SIZE])
 {
 	uint8_t sum[32];
 
+	assert(secret != NULL);
 	SHA256((const unsigned char *)secret, strlen(secret), sum);
 	print_hex(sum, sizeof(sum), digest);
 }
@@ -82,7 +84,10 @@ auth_login(struct auth *auth, const char *user, enum role role,
 			s = &auth->session[i];
 			break;
 		}
-		if (auth->session[i].used_s < s->used_s)
+		/* Used longest ago; in the same second, the older one. */
+		if (auth->session[i].used_s < s->used_s ||
+		    (auth->session[i].used_s == s->used_s &&
+		    auth->session[i].number < s->number))
 			s = &auth->session[i];
 	}
 	memset(s, 0, sizeof(*s));
@@ -104,6 +109,7 @@ auth_find(struct auth *auth, const char *id, uint64_t now_s)
 	uint8_t hash[32];
 	struct session *found = NULL;
 
+	assert(id != NULL);
 	SHA256((const unsigned char *)id, strlen(id), hash);
 	for (unsigned i = 0; i < AUTH_SESSIONS_MAX; i++) {
 		struct session *s = &auth->session[i];
@@ -185,6 +191,7 @@ auth_failed(struct auth *auth, const char *peer, uint64_t now_s)
 	struct peer_fails *f = NULL;
 	unsigned over;
 
+	assert(peer != NULL);
 	for (unsigned i = 0; i < AUTH_PEERS_MAX; i++) {
 		struct peer_fails *g = &auth->fails[i];
 

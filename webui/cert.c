@@ -41,6 +41,7 @@ write_file(const char *dir, const char *name, const void *text, size_t len,
 	int fd;
 	bool ok;
 
+	assert(len > 0);
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	snprintf(next, sizeof(next), "%s.new", path);
 	fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
@@ -61,6 +62,7 @@ add_name(char *names, const char *kind, const char *name)
 {
 	size_t len = strlen(names);
 
+	assert(len < NAMES_MAX);
 	if (len + strlen(kind) + strlen(name) + 3 < NAMES_MAX)
 		snprintf(names + len, NAMES_MAX - len, "%s%s:%s",
 		    len > 0 ? "," : "", kind, name);
@@ -130,6 +132,7 @@ make_cert(EVP_PKEY *key)
 	BIGNUM *bn;
 	bool ok;
 
+	assert(key != NULL);
 	if (cert == NULL || RAND_bytes(serial, sizeof(serial)) != 1) {
 		X509_free(cert);
 		return NULL;
@@ -223,6 +226,7 @@ self_made(const X509 *cert)
 {
 	char org[16] = "";
 
+	assert(cert != NULL);
 	X509_NAME_get_text_by_NID(X509_get_subject_name(cert),
 	    NID_organizationName, org, sizeof(org));
 	return strcmp(org, "Dozo") == 0 && X509_NAME_cmp(
@@ -286,6 +290,7 @@ pair_fits(const char *cert_pem, const char *key_pem)
 	char none[] = "";
 	bool ok;
 
+	assert(cert_pem != NULL && key_pem != NULL);
 	if (cert_bio != NULL)
 		cert = PEM_read_bio_X509(cert_bio, NULL, NULL, none);
 	if (key_bio != NULL)
@@ -305,6 +310,7 @@ SSL_CTX *
 cert_install(const char *dir, const char *cert_pem, const char *key_pem,
     struct err *err)
 {
+	assert(dir[0] != '\0');
 	if (!pair_fits(cert_pem, key_pem)) {
 		err_set(err, EINVAL, "this is not a valid certificate with "
 		    "the private key that belongs to it");
@@ -326,6 +332,7 @@ cert_fingerprint(const SSL_CTX *tls, char text[96])
 	unsigned char sum[32];
 	unsigned len = 0;
 
+	assert(tls != NULL);
 	if (X509_digest(SSL_CTX_get0_certificate(tls), EVP_sha256(), sum,
 	    &len) != 1 || len != sizeof(sum))
 		memset(sum, 0, sizeof(sum));

@@ -67,6 +67,7 @@ call_free(struct call *call)
 static void
 call_done(struct call *call, json_t *reply)
 {
+	assert(call->done != NULL);
 	call->done(call->arg, reply);
 	call_free(call);
 }
@@ -104,6 +105,7 @@ link_lost(struct link *link)
 {
 	struct call *call = link->call;
 
+	assert(link->client != NULL);
 	link_close(link);
 	link->call = NULL;
 	if (call != NULL)
@@ -118,6 +120,7 @@ on_reply(struct bufferevent *bev, void *arg)
 	bool bad;
 	json_t *json = read_line(bev, &bad);
 
+	assert(link->bev == bev);
 	if (bad || (json != NULL && call == NULL)) {
 		log_err("dozod sent an answer that makes no sense");
 		json_decref(json);
@@ -188,6 +191,7 @@ start_waiting(struct client *client)
 	struct call *call;
 	struct link *free_link;
 
+	assert(client->base != NULL);
 	while ((call = STAILQ_FIRST(&client->waiting)) != NULL) {
 		free_link = NULL;
 		for (unsigned i = 0; i < LINKS && free_link == NULL; i++) {
@@ -210,6 +214,7 @@ request_text(const struct client_request *request, size_t *len)
 	    json_object());
 	char *text = NULL, *line = NULL;
 
+	assert(request->verb != NULL);
 	if (json == NULL)
 		return NULL;
 	if (request->dry_run)
@@ -254,6 +259,7 @@ retry_later(struct client *client)
 {
 	struct timeval tv = { .tv_usec = RETRY_MS * 1000 };
 
+	assert(client->event != NULL);
 	if (client->up)
 		log_warn("dozod is gone; trying again");
 	client->up = false;
@@ -269,6 +275,7 @@ on_events(struct bufferevent *bev, void *arg)
 	bool bad;
 	json_t *json;
 
+	assert(link->bev == bev);
 	while ((json = read_line(bev, &bad)) != NULL && !bad) {
 		bool first = json_object_get(json, "event") == NULL;
 

@@ -61,6 +61,7 @@ check(const char *password, const char *hash)
 	    strlen(out) == strlen(hash) &&
 	    CRYPTO_memcmp(out, hash, strlen(hash)) == 0;
 
+	assert(password != NULL && hash != NULL);
 	if (data != NULL)
 		OPENSSL_cleanse(data, (size_t)size);
 	free(data);
@@ -101,6 +102,7 @@ on_ready(evutil_socket_t fd, short what, void *arg)
 	struct job *job;
 	char byte;
 
+	assert(fd == h->pipe[0]);
 	(void)what;
 	if (read(fd, &byte, 1) != 1)
 		return;

@@ -144,6 +144,7 @@ tls_conn_kill(struct tls_conn *tc)
 {
 	int fd = bufferevent_getfd(tc->bev);
 
+	assert(tc->bev != NULL);
 	tc->dying = true;
 	if (fd >= 0)
 		shutdown(fd, SHUT_RDWR);
@@ -162,6 +163,7 @@ set_deadline(struct tls_conn *tc, unsigned seconds)
 {
 	struct timeval tv = { .tv_sec = (time_t)seconds };
 
+	assert(seconds > 0);
 	evtimer_add(tc->deadline, &tv);
 	TAILQ_REMOVE(&tc->http->conns, tc, link);
 	TAILQ_INSERT_TAIL(&tc->http->conns, tc, link);
@@ -194,6 +196,7 @@ make_room(struct http *http)
 {
 	struct tls_conn *tc;
 
+	assert(http->nconns >= HTTP_CONNS_MAX);
 	TAILQ_FOREACH(tc, &http->conns, link) {
 		if (!tc->busy && !tc->dying) {
 			tls_conn_kill(tc);
@@ -245,6 +248,7 @@ tls_conn_of(struct http *http, struct evhttp_connection *evcon)
 static void
 conn_free(struct http_conn *conn)
 {
+	assert(conn->req != NULL);
 	assert(conn->work == NULL);
 	free(conn->path);
 	free(conn->body);
@@ -256,6 +260,7 @@ add_fields(struct evhttp_request *req, bool cache)
 {
 	struct evkeyvalq *out = evhttp_request_get_output_headers(req);
 
+	assert(req != NULL);
 	for (size_t i = 0; i < nitems(security_fields); i++)
 		evhttp_add_header(out, security_fields[i][0],
 		    security_fields[i][1]);
@@ -271,6 +276,7 @@ on_complete(struct evhttp_request *req, void *arg)
 	struct http *http = arg;
 	struct tls_conn *tc;
 
+	assert(http->evhttp != NULL);
 	if (evcon == NULL)
 		return;
 	tc = tls_conn_of(http, evcon);
@@ -402,6 +408,7 @@ policy_fields(struct http_conn *conn, struct evhttp_request *req)
 	struct evkeyval *kv;
 	unsigned f;
 
+	assert(conn->req == req);
 	TAILQ_FOREACH(kv, evhttp_request_get_input_headers(req), next) {
 		if (!field_ok(kv->key, kv->value))
 			return 400;
@@ -470,6 +477,7 @@ take_peer(struct http_conn *conn, struct evhttp_connection *evcon)
 	char *peer = NULL;
 	uint16_t port;
 
+	assert(conn->peer[0] == '\0');
 	evhttp_connection_get_peer(evcon, &peer, &port);
 	if (peer == NULL)
 		return;
@@ -507,6 +515,7 @@ refuse(struct http_conn *conn, int status)
 	char body[240];
 	int n;
 
+	assert(status >= 400 && status < 600);
 	n = snprintf(body, sizeof(body), "{\"type\":\"about:blank\","
 	    "\"title\":\"%s\",\"status\":%d,\"detail\":\"The request is not "
 	    "acceptable HTTP.\",\"code\":\"invalid\",\"text\":\"The request "
@@ -630,6 +639,7 @@ http_listen(struct http *http, const char *address, uint16_t *port,
 	socklen_t len = sizeof(bound);
 	int fd = make_socket(address, *port, err);
 
+	assert(http->evhttp != NULL);
 	if (fd < 0)
 		return -1;
 	/* The port is at the same place in both families. */

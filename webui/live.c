@@ -56,6 +56,7 @@ send_all(struct live *live, const char *text, size_t len)
 {
 	struct stream *s, *next;
 
+	assert(len > 0);
 	for (s = TAILQ_FIRST(&live->streams); s != NULL; s = next) {
 		next = TAILQ_NEXT(s, link);
 		if (!http_stream_send(s->conn, text, len))
@@ -104,6 +105,7 @@ got_status(void *arg, json_t *reply)
 {
 	struct live *live = arg;
 
+	assert(live->asking[0]);
 	live->asking[0] = false;
 	if (json_is_true(json_object_get(reply, "ok")))
 		send_event(live, "status", json_object_get(reply, "result"));
@@ -114,6 +116,7 @@ got_stats(void *arg, json_t *reply)
 {
 	struct live *live = arg;
 
+	assert(live->asking[1]);
 	live->asking[1] = false;
 	if (json_is_true(json_object_get(reply, "ok")))
 		send_event(live, "stats", json_object_get(reply, "result"));
@@ -137,6 +140,7 @@ ask(struct live *live)
 static bool
 still_valid(const struct auth *auth, const struct stream *s, uint64_t now)
 {
+	assert(s->live != NULL);
 	for (unsigned i = 0; s->session != 0 && i < AUTH_SESSIONS_MAX; i++) {
 		const struct session *has = &auth->session[i];
 
@@ -166,6 +170,7 @@ start_timer(struct live *live)
 	struct timeval tv = { .tv_sec = LIVE_PERIOD_MS / 1000,
 		.tv_usec = LIVE_PERIOD_MS % 1000 * 1000 };
 
+	assert(live->nstreams > 0);
 	evtimer_add(live->timer, &tv);
 }
 
@@ -202,6 +207,13 @@ begin_stream(struct request *rq, json_t *missed)
 
 	if (s == NULL) {
 		reply_problem(rq, 503, "failed", "out of memory", "");
+		return;
+	}
+	/* Others may have come while we asked. */
+	if (live->nstreams >= LIVE_STREAMS_MAX) {
+		free(s);
+		reply_problem(rq, 503, "busy", "too many pages are open",
+		    "Close some.");
 		return;
 	}
 	s->live = live;
@@ -250,12 +262,6 @@ live_stream(struct request *rq)
 	    strstr(accept, "text/event-stream") != NULL;
 	json_t *args = json_copy(rq->args);
 
-	if (stream && rq->web->live->nstreams >= LIVE_STREAMS_MAX) {
-		json_decref(args);
-		reply_problem(rq, 503, "busy", "too many pages are open",
-		    "Close some.");
-		return;
-	}
 	if (stream && last == NULL) {
 		json_decref(args);
 		begin_stream(rq, NULL);

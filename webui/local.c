@@ -35,6 +35,7 @@ throttled(struct request *rq)
 	    web_now());
 	char text[120];
 
+	assert(rq->op != NULL);
 	if (delay == 0)
 		return false;
 	snprintf(text, sizeof(text), "too many wrong attempts from this "
@@ -97,6 +98,7 @@ reply_login(struct request *rq, const char *user, enum role role)
 	char id[AUTH_SECRET_SIZE], cookie[200];
 	struct session *s = request_session(rq);
 
+	assert(role != ROLE_NONE && user[0] != '\0');
 	if (s != NULL)
 		auth_logout(s);		/* a new one takes its place */
 	auth_passed(&rq->web->auth, rq->conn->peer);
@@ -126,6 +128,7 @@ login_checked(void *arg, bool fits)
 	enum role role = role_parse(json_string_value(json_object_get(user,
 	    "role")));
 
+	assert(rq->name[0] != '\0' || !fits);
 	if (fits && role != ROLE_NONE) {
 		reply_login(rq, rq->name, role);
 		return;
@@ -144,6 +147,7 @@ check_password(struct request *rq, const char *name, const char *password,
 	const json_t *user = find_user(rq->web, name);
 	const char *hash = json_string_value(json_object_get(user, "hash"));
 
+	assert(password != NULL && done != NULL);
 	snprintf(rq->name, sizeof(rq->name), "%s", name);
 	if (strlen(password) > PASSWORD_MAX)
 		password = "";		/* fits nobody */
@@ -236,6 +240,7 @@ login_drop(struct request *rq)
 	unsigned n = id > 0 && id <= UINT32_MAX ?
 	    auth_drop_number(&rq->web->auth, (unsigned)id) : 0;
 
+	assert(rq->role == ROLE_ADMIN);
 	live_session_gone(rq->web->live);
 	reply_json(rq, 200, json_pack("{s:I, s:b}", "id", id, "changed",
 	    n > 0), NULL, NULL);
@@ -248,6 +253,7 @@ setup_done(void *arg, json_t *reply)
 {
 	struct request *rq = arg;
 
+	assert(rq->op->role == ROLE_NONE);
 	if (!json_is_true(json_object_get(reply, "ok"))) {
 		reply_verb(rq, reply);
 		return;
@@ -266,6 +272,7 @@ setup_token_ok(const struct web *web, const char *given)
 	char want[32] = "", has[32] = "";
 	size_t n = 0;
 
+	assert(strlen(web->setup_token) < sizeof(want));
 	for (const char *p = web->setup_token; *p != '\0'; p++) {
 		if (*p != '-')
 			want[n++] = *p;
@@ -319,6 +326,7 @@ audit_list(struct request *rq)
 	json_t *list = audit_read(rq->web->audit, rq->limit > 0 ?
 	    (size_t)MIN(rq->limit, 10000u) : 200);
 
+	assert(rq->role == ROLE_ADMIN);
 	reply_json(rq, 200, list, NULL, NULL);
 }
 
@@ -334,6 +342,7 @@ certificate_put(struct request *rq)
 	struct err err = { 0 };
 	SSL_CTX *tls;
 
+	assert(rq->role == ROLE_ADMIN);
 	if (!need_texts(rq, "certificate", "key"))
 		return;
 	tls = cert_install(rq->web->state_dir, request_text(rq,

@@ -109,6 +109,7 @@ on_dozod_event(void *arg, json_t *event)
 	const char *verb = json_string_value(json_object_get(
 	    json_object_get(event, "data"), "verb"));
 
+	assert(web->live != NULL);
 	if (event != NULL)
 		live_event(web->live, event);
 	/* dozod is back, or users changed. */
@@ -132,6 +133,7 @@ start_listening(struct web *web, const struct options *o, struct err *err)
 {
 	char print[96];
 
+	assert(web->http.tls != NULL);
 	web->port = o->port;
 	if (o->nlisten == 0 &&
 	    http_listen(&web->http, "", &web->port, err) != 0)
@@ -150,6 +152,7 @@ start_listening(struct web *web, const struct options *o, struct err *err)
 static int
 start(struct web *web, const struct options *o, struct err *err)
 {
+	assert(web->base == NULL);
 	snprintf(web->state_dir, sizeof(web->state_dir), "%s", o->state);
 	if (mkdir(o->state, 0700) != 0 && errno != EEXIST)
 		return err_set(err, errno, "%s: %s", o->state,

@@ -84,6 +84,7 @@ print_label(FILE *out, const char *name, const json_t *obj, const char *key)
 {
 	const char *text = json_string_value(json_object_get(obj, key));
 
+	assert(name[0] != '\0' && key[0] != '\0');
 	fprintf(out, "%s=\"", name);
 	for (; text != NULL && *text != '\0'; text++) {
 		if (*text == '"' || *text == '\\')
@@ -99,6 +100,7 @@ print_label(FILE *out, const char *name, const json_t *obj, const char *key)
 static void
 print_head(FILE *out, const struct family *f)
 {
+	assert(f->name != NULL && f->scale > 0);
 	fprintf(out, "# HELP %s %s.\n# TYPE %s %s\n", f->name, f->help,
 	    f->name, f->type);
 }
@@ -214,6 +216,7 @@ finish(struct metrics *m, const json_t *stats)
 	char *text = m->status != NULL && stats != NULL ?
 	    metrics_text(m->status, stats) : NULL;
 
+	assert(conn->work == m);
 	json_decref(m->status);
 	conn->work = NULL;
 	free(m);
@@ -238,6 +241,7 @@ got_status(void *arg, json_t *reply)
 {
 	struct metrics *m = arg;
 
+	assert(m->status == NULL);
 	m->status = json_incref(json_object_get(reply, "result"));
 	client_call(m->web->client, &(struct client_request){
 	    .verb = "stats", .done = got_stats, .arg = m });
@@ -248,6 +252,7 @@ metrics_handle(struct web *web, struct http_conn *conn)
 {
 	struct metrics *m;
 
+	assert(conn->work == NULL);
 	if (!who_may_read(web, conn)) {
 		http_reply(conn, &(struct http_reply){ .status = 401,
 		    .type = "text/plain", .body = "an API token is needed\n",

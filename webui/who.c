@@ -32,6 +32,7 @@ host_name(const char *host, char *name, size_t size)
 {
 	const char *end;
 
+	assert(size > 1);
 	if (*host == '[') {
 		end = strchr(++host, ']');
 	} else {
@@ -88,6 +89,7 @@ find_named(const json_t *list, const char *name)
 	const json_t *item;
 	size_t i;
 
+	assert(name != NULL);
 	json_array_foreach(list, i, item) {
 		const char *has = json_string_value(json_object_get(item,
 		    "name"));
@@ -125,6 +127,7 @@ make_setup_token(struct web *web)
 	char secret[AUTH_SECRET_SIZE];
 	char *to = web->setup_token;
 
+	assert(web->setup_token[0] == '\0');
 	assert(sizeof(letters) == 33);
 	auth_secret(secret);
 	for (unsigned i = 0; i < 20; i++) {
@@ -188,6 +191,7 @@ find_token(const struct web *web, const char *secret)
 	const json_t *item, *found = NULL;
 	size_t i;
 
+	assert(secret != NULL);
 	auth_digest(secret, digest);
 	json_array_foreach(web->tokens, i, item) {
 		const char *hash = json_string_value(json_object_get(item,
@@ -212,6 +216,7 @@ by_token(struct request *rq)
 	unsigned delay = auth_delay(&rq->web->auth, rq->conn->peer,
 	    web_now());
 
+	assert(rq->session == 0 && rq->role == ROLE_NONE);
 	if (delay > 0) {
 		reply_problem(rq, 429, "denied", "too many wrong tokens or "
 		    "passwords from this address", "Wait a little.");
@@ -241,6 +246,7 @@ same_origin(const struct request *rq, const struct session *s)
 	const char *origin = field[F_ORIGIN], *csrf = field[F_CSRF];
 	const char *site = field[F_SEC_FETCH_SITE];
 
+	assert(field[F_HOST] != NULL);
 	if (site != NULL && strcmp(site, "same-origin") != 0 &&
 	    strcmp(site, "none") != 0)
 		return false;
@@ -257,6 +263,7 @@ by_cookie(struct request *rq)
 	struct session *s = NULL;
 	uint64_t now = web_now();
 
+	assert(rq->session == 0 && rq->role == ROLE_NONE);
 	if (http_cookie(rq->conn->field[F_COOKIE], COOKIE, id,
 	    sizeof(id)))
 		s = auth_find(&rq->web->auth, id, now);
@@ -315,6 +322,7 @@ request_session(const struct request *rq)
 {
 	struct auth *auth = &rq->web->auth;
 
+	assert(rq->session <= auth->last_number);
 	for (unsigned i = 0; rq->session != 0 && i < AUTH_SESSIONS_MAX; i++) {
 		if (auth->session[i].number == rq->session)
 			return &auth->session[i];

@@ -298,6 +298,27 @@ await test('random bytes and mutated requests harm nothing', async () => {
 	same('the same process', box.webuiPid(), pid);
 });
 
+await test('at most 32 streams; the next one is told so', async () => {
+	const sockets = [];
+	const stream = (extra = '') => new Promise((resolve) => {
+		const socket = tls.connect({ host: '127.0.0.1', port: box.port, rejectUnauthorized: false },
+			() => socket.write(get('/api/v1/events', `Accept: text/event-stream\r\nCookie: ${admin.Cookie}\r\n${extra}`)));
+		sockets.push(socket);
+		socket.on('error', () => {});
+		socket.once('data', (part) => resolve(status(part.toString('latin1'))));
+	});
+	const all = await Promise.all([...Array(40).keys()].map((i) => stream(i % 2 ? 'Last-Event-ID: 1\r\n' : '')));
+	same('streams', all.filter((x) => x === 200).length, 32);
+	same('refused', all.filter((x) => x === 503).length, 8);
+	sockets.forEach((socket) => socket.destroy());
+	await until('there is room again', async () => {
+		const one = await stream();
+		return one === 200;
+	});
+	sockets.at(-1).destroy();
+	await alive();
+});
+
 // --- last: guessing, killing ---
 
 await test('guessing is slowed, per address, and says for how long', async () => {
