@@ -391,6 +391,13 @@ model_crash(struct model *model, bool power)
 	}
 }
 
+void
+model_unsettle(struct model *model)
+{
+	for (unsigned i = 0; i < model->nwrites; i++)
+		model->write[i].settled = false;
+}
+
 static unsigned
 count_visible(const struct model *model, const struct sector *s)
 {

@@ -55,6 +55,11 @@ void model_read_end(struct model *model, uint64_t token, uint64_t lba,
  */
 void model_crash(struct model *model, bool power);
 /*
+ * After model_crash(model, true) without a real power cut: what is read now
+ * may still be lost at the next one.
+ */
+void model_unsettle(struct model *model);
+/*
  * After a crash, with a member lost: what was being written to it cannot be
  * told.  Sectors with more than one possible version may hold anything.
  */

@@ -612,7 +612,12 @@ void
 sim_disk_bad_sector(struct sim_disk *disk, uint64_t off)
 {
 	struct page *page = page_at(disk, off);
+	const struct disk_req *req;
 
+	/* Not between a repair and the look at it. */
+	TAILQ_FOREACH(req, &disk->reqs, link)
+		if (off >= req->io->off && off < req->io->off + req->io->len)
+			return;
 	sim_trace(disk->sim, "%s: bad sector at %llu", disk->name,
 	    (unsigned long long)off);
 	page->bad |= sector_bit(off);

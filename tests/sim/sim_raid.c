@@ -141,6 +141,8 @@ crash(struct world *w, bool power)
 	if (w->model == NULL)
 		return;
 	model_crash(w->model, power || w->errors_ok);
+	if (!power && w->errors_ok)
+		model_unsettle(w->model);
 	w->doubt = true;
 	/* A member that does not survive the crash. */
 	if (log && w->plan == PLAN_LOSE_ONE && rng_one_in(w->rng, 2) &&
@@ -187,6 +189,7 @@ shut_down(struct world *w)
 		return;
 	}
 	model_crash(w->model, true);
+	model_unsettle(w->model);
 	if (rig_suspects(w->rig) > 0)
 		model_doubt(w->model);
 }
