@@ -330,8 +330,12 @@ find_verb(struct ctl *ctl, struct words *w, struct err *err)
 	const char *nearest;
 	char name[128];
 
-	if (first == NULL)
-		return err_set(err, EINVAL, "no command is given");
+	if (first == NULL) {
+		err_set(err, EINVAL, "no command is given");
+		err_hint(err, "`dozoctl --help` lists the commands; "
+		    "`dozoctl status` is the first to type.");
+		return -EINVAL;
+	}
 	if (second != NULL) {
 		snprintf(name, sizeof(name), "%s.%s", first, second);
 		ctl->verb = verb_schema_find(name);

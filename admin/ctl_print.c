@@ -79,6 +79,11 @@ static const struct table tables[] = {
 	    { "JOB", "verb", COL_TEXT }, { "OBJECT", "object", COL_TEXT },
 	    { "STATE", "state", COL_TEXT }, { "%", "percent", COL_REAL },
 	    { "SECONDS LEFT", "eta_s", COL_TEXT } } },
+	{ "user.list", "no users", { { "USER", "name", COL_TEXT },
+	    { "ROLE", "role", COL_TEXT } } },
+	{ "token.list", "no tokens", { { "TOKEN", "name", COL_TEXT },
+	    { "ROLE", "role", COL_TEXT },
+	    { "EXPIRES", "expires_s", COL_TIME } } },
 	{ "config.history", "no history", {
 	    { "GENERATION", "generation", COL_TEXT },
 	    { "IN FORCE", "current", COL_BOOL } } },
@@ -171,7 +176,8 @@ cell(const json_t *obj, const struct column *c, char *text, size_t size)
 		snprintf(text, size, "%zu", json_array_size(value));
 		break;
 	case COL_TIME:
-		print_time(json_integer_value(value), text, size);
+		if (json_is_integer(value))
+			print_time(json_integer_value(value), text, size);
 		break;
 	}
 	if (text[0] == '\0')
@@ -231,7 +237,7 @@ static void
 print_members(const json_t *pool)
 {
 	static const struct table table = { NULL, "", {
-		{ "  MEMBER", "role", COL_TEXT },
+		{ "MEMBER", "role", COL_TEXT },
 		{ "STATE", "state", COL_TEXT },
 		{ "READ ERRORS", "read_errors", COL_TEXT },
 		{ "WRITE ERRORS", "write_errors", COL_TEXT },
@@ -240,10 +246,13 @@ print_members(const json_t *pool)
 
 	if (json_object_get(pool, "members") != NULL)
 		print_table(&table, json_object_get(pool, "members"));
-	for (size_t i = 0; i < json_array_size(missing); i++)
-		printf("  missing: %s %s\n", json_text(json_array_get(missing,
-		    i), "path"), json_text(json_array_get(missing, i),
-		    "serial"));
+	for (size_t i = 0; i < json_array_size(missing); i++) {
+		const json_t *member = json_array_get(missing, i);
+
+		printf("  not in use: %s%s%s\n", json_text(member, "path"),
+		    json_text(member, "serial")[0] != '\0' ? ", serial " : "",
+		    json_text(member, "serial"));
+	}
 }
 
 static void

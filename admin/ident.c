@@ -27,7 +27,11 @@ ident_name_ok(const char *what, const char *name, struct err *err)
 	if (len >= 1 && len < NAME_SIZE &&
 	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == len)
 		return true;
-	err_set(err, EINVAL, "\"%.80s\" cannot name a %s", name, what);
+	if (strcmp(what, "name") == 0)
+		err_set(err, EINVAL, "\"%.80s\" cannot name anything", name);
+	else
+		err_set(err, EINVAL, "\"%.80s\" cannot name a %s", name,
+		    what);
 	err_hint(err, "Names have 1 to 63 characters out of a-z, 0-9 and '-'.");
 	return false;
 }
