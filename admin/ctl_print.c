@@ -255,6 +255,49 @@ print_members(const json_t *pool)
 	}
 }
 
+#define MISMATCHES_SHOWN 10u
+
+/* "rebuild: 43.2 %, 120 MiB/s, 35 s left" */
+static void
+print_task(const json_t *pool)
+{
+	const json_t *task = json_object_get(pool, "task");
+	char rate[32];
+
+	if (task == NULL)
+		return;
+	printf("  %s: %.1f %%, %s/s", json_text(task, "task"),
+	    json_real_value(json_object_get(task, "percent")),
+	    size_print(json_size(task, "rate_bytes_s"), rate, sizeof(rate)));
+	if (json_object_get(task, "eta_s") != NULL)
+		printf(", %" JSON_INTEGER_FORMAT " s left",
+		    json_num(task, "eta_s"));
+	printf("\n");
+}
+
+static void
+print_scrub(const json_t *pool)
+{
+	const json_t *scrub = json_object_get(pool, "scrub");
+	const json_t *list = json_object_get(pool, "mismatch_list");
+	size_t n = json_array_size(list);
+
+	if (scrub != NULL)
+		printf("  last scrub (%s): %s blocks with wrong parity\n",
+		    json_text(scrub, "task"), json_text(scrub, "mismatches"));
+	for (size_t i = 0; i < MIN(n, MISMATCHES_SHOWN); i++) {
+		const json_t *mm = json_array_get(list, i);
+
+		printf("    byte %s of the array, %s of each member; parity "
+		    "is on member %d\n", json_text(mm, "offset"),
+		    json_text(mm, "member_offset"),
+		    (int)json_num(mm, "parity_member"));
+	}
+	if (n > MISMATCHES_SHOWN)
+		printf("    and %zu more: see --json\n",
+		    n - MISMATCHES_SHOWN);
+}
+
 static void
 print_pool(const json_t *pool)
 {
@@ -275,6 +318,8 @@ print_pool(const json_t *pool)
 		    size_print(json_size(pool, "used"), used, sizeof(used)),
 		    size_print(json_size(pool, "free"), free_text,
 		    sizeof(free_text)));
+	print_task(pool);
+	print_scrub(pool);
 	print_members(pool);
 }
 
@@ -305,6 +350,7 @@ print_status(const json_t *status)
 			    size_print(json_size(p, "size"), size,
 			    sizeof(size)), size_print(json_size(p, "free"),
 			    free_text, sizeof(free_text)));
+		print_task(p);
 	}
 	printf("  %d volumes, %d targets, %d mappings, %d sessions\n",
 	    (int)json_num(status, "volumes"),
@@ -317,11 +363,23 @@ static void
 print_short(const json_t *status)
 {
 	const json_t *problems = json_object_get(status, "problems");
+	const json_t *pools = json_object_get(status, "pools");
 	size_t n = json_array_size(problems);
 
-	printf("%s, %d sessions, %d volumes%s%s\n",
-	    json_text(status, "health"), (int)json_num(status, "sessions"),
-	    (int)json_num(status, "volumes"), n > 0 ? ": " : "",
+	printf("%s, %d sessions, %d volumes", json_text(status, "health"),
+	    (int)json_num(status, "sessions"),
+	    (int)json_num(status, "volumes"));
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		const json_t *p = json_array_get(pools, i);
+		const json_t *task = json_object_get(p, "task");
+
+		if (task != NULL)
+			printf(", %s of %s at %.1f %%",
+			    json_text(task, "task"), json_text(p, "name"),
+			    json_real_value(json_object_get(task,
+			    "percent")));
+	}
+	printf("%s%s\n", n > 0 ? ": " : "",
 	    n > 0 ? json_text(json_array_get(problems, 0), "text") : "");
 }
 

@@ -51,6 +51,11 @@ struct dozo_pool {
 	struct raid *raid;
 	struct pool *pool;
 	struct dozo_volumes volumes;	/* in name order as they are in pool */
+	/* The array's task as last seen: tasks.c. */
+	enum raid_task task;
+	unsigned task_id;
+	uint64_t task_start_ns;
+	enum raid_task scrubbed;	/* the last scrub, since the start */
 	/* Members as opened, to inject faults; owned by raid. */
 	unsigned nfaults;
 	struct { char path[DOC_PATH_SIZE]; struct blk *blk; }

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/tasks.h"
 #include "core/log.h"
 
 #define UP_RETRY_MS 50u
@@ -249,6 +250,7 @@ array_event(void *arg, const char *what)
 {
 	struct dozo_pool *pool = arg;
 
+	array_task_note(pool);
 	/* The array has logged it. */
 	event_emit(pool->dozo, "array", json_pack("{s:s, s:s}", "pool",
 	    pool->name, "text", what));
@@ -267,6 +269,7 @@ pool_online(struct dozo_pool *pool, struct err *err)
 			return -ENOMEM;
 	}
 	raid_set_listener(pool->raid, array_event, pool);
+	pool->task = pool->scrubbed = RAID_TASK_NONE;
 	pool->state = DOZO_POOL_ONLINE;
 	err_clear(&pool->why);
 	return 0;

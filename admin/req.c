@@ -21,6 +21,7 @@
 #include "admin/apply.h"
 #include "admin/pools.h"
 #include "admin/size.h"
+#include "admin/tasks.h"
 #include "core/log.h"
 
 #define JOBS_KEPT 64u
@@ -76,6 +77,12 @@ dozo_unlock(struct dozo *d)
 }
 
 /* --- life of a request --- */
+
+unsigned
+job_new_id(struct dozo *d)
+{
+	return ++d->jobs->last_id;
+}
 
 struct req *
 req_new(struct dozo *d, const struct verb *verb, json_t *args)
@@ -133,7 +140,7 @@ job_register(struct req *req)
 
 	assert(!req->is_job && !req->ended);
 	req->is_job = true;
-	req->id = ++jobs->last_id;
+	req->id = job_new_id(req->dozo);
 	TAILQ_INSERT_TAIL(&jobs->list, req, link);
 	jobs->kept++;
 	jobs->running++;
@@ -585,5 +592,6 @@ jobs_json(struct dozo *d)
 
 	TAILQ_FOREACH(req, &d->jobs->list, link)
 		json_array_append_new(list, job_json(req));
+	array_tasks_append(d, list);
 	return list;
 }

@@ -109,6 +109,8 @@ json_t *json_bytes(uint64_t bytes);
 /* --- jobs --- */
 int jobs_new(struct dozo *d, struct err *err);
 void jobs_free(struct dozo *d);
+/* A number that no job has. */
+unsigned job_new_id(struct dozo *d);
 struct req *job_find(struct dozo *d, unsigned id);
 json_t *job_json(const struct req *req);
 json_t *jobs_json(struct dozo *d);

@@ -101,6 +101,11 @@ const struct verb_schema verb_schemas[] = {
 	    ARGS(NAME_ARG("pool"),
 	    { "disk", ARG_TEXT, ARG_REQUIRED, "PATH",
 	    "device or image file" }) },
+	{ "pool.scrub", VERB_CHANGE,
+	    "compare parity with data in the background",
+	    ARGS(NAME_ARG("pool"),
+	    { "repair", ARG_BOOL, 0, NULL, "make parity right" },
+	    { "cancel", ARG_BOOL, 0, NULL, "stop the one that runs" }) },
 	{ "pool.import", VERB_CHANGE, "take over a pool from its disks",
 	    ARGS({ "disk", ARG_TEXTS, ARG_REQUIRED, "PATH...",
 	    "its devices or image files" },
@@ -225,6 +230,11 @@ const struct verb_schema verb_schemas[] = {
 	    "the array, default /dev/md/POOL" }) },
 	{ "job.list", 0, "list long work", NULL, 0 },
 	{ "job.show", 0, "show one job",
+	    ARGS({ "id", ARG_NUMBER, ARG_REQUIRED | ARG_POSITION, NULL,
+	    "number of the job" }) },
+	{ "job.cancel", VERB_CHANGE,
+	    "stop a scrub; pause a rebuild or resync until the pool is "
+	    "started",
 	    ARGS({ "id", ARG_NUMBER, ARG_REQUIRED | ARG_POSITION, NULL,
 	    "number of the job" }) },
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Verbs for the array under a pool: give it a disk.  A disk that is new must
- * be blank; one that was a member of this array is welcome as it is.
+ * Verbs for the array under a pool: give it a disk, scrub it.  A disk that is
+ * new must be blank; one that was a member of this array is welcome as it is.
  */
 #include "config.h"
 
@@ -16,6 +16,7 @@
 
 #include "admin/disks.h"
 #include "admin/pools.h"
+#include "admin/tasks.h"
 #include "core/log.h"
 
 /* --- add a disk --- */
@@ -250,4 +251,84 @@ verb_pool_add_end(struct req *req)
 		note_members(req, w);
 	}
 	disks_fini(&w->disks);
+}
+
+/* --- scrub --- */
+
+static bool
+is_scrub(enum raid_task task)
+{
+	return task == RAID_TASK_CHECK || task == RAID_TASK_REPAIR;
+}
+
+static void
+scrub_result(struct req *req, const struct dozo_pool *pool, bool changed)
+{
+	req_result(req, json_pack("{s:s}", "name", pool->name), changed);
+}
+
+static void
+scrub_cancel(struct req *req, struct dozo_pool *pool)
+{
+	struct raid_info a;
+
+	assert(req->locked);
+	raid_get_info(pool->raid, &a);
+	if (is_scrub(a.task) && !req->dry_run)
+		raid_task_cancel(pool->raid);
+	scrub_result(req, pool, is_scrub(a.task));
+}
+
+void
+verb_pool_scrub(struct req *req)
+{
+	bool repair = arg_bool(req, "repair");
+	enum raid_task task = repair ? RAID_TASK_REPAIR : RAID_TASK_CHECK;
+	struct dozo_pool *pool = open_pool(req);
+	struct raid_info a;
+
+	assert(req->locked && req->next == NULL);
+	if (pool == NULL)
+		return;
+	if (arg_bool(req, "cancel") && repair) {
+		err_set(&req->err, EINVAL, "either repair or cancel");
+		return;
+	}
+	if (arg_bool(req, "cancel")) {
+		scrub_cancel(req, pool);
+		return;
+	}
+	raid_get_info(pool->raid, &a);
+	if (a.task == task) {
+		scrub_result(req, pool, false);
+		return;
+	}
+	if (!req->dry_run) {
+		if (raid_scrub(pool->raid, repair, &req->err) != 0)
+			return;
+		pool->task = RAID_TASK_NONE;	/* not the one before */
+		pool->scrubbed = task;
+	}
+	scrub_result(req, pool, true);
+}
+
+void
+verb_job_cancel(struct req *req)
+{
+	uint64_t id = arg_number(req, "id", 0);
+	struct dozo_pool *pool = NULL;
+
+	assert(req->locked && req->next == NULL);
+	if (id <= UINT32_MAX)
+		pool = array_task_find(req->dozo, (unsigned)id);
+	if (pool == NULL && id <= UINT32_MAX &&
+	    job_find(req->dozo, (unsigned)id) != NULL) {
+		err_set(&req->err, ENOTSUP, "job %ju cannot be cancelled",
+		    (uintmax_t)id);
+		return;
+	}
+	if (pool != NULL && !req->dry_run)
+		raid_task_cancel(pool->raid);
+	req_result(req, json_pack("{s:I}", "id", (json_int_t)id),
+	    pool != NULL);
 }

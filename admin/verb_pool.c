@@ -18,6 +18,7 @@
 
 #include "admin/disks.h"
 #include "admin/pools.h"
+#include "admin/tasks.h"
 #include "core/log.h"
 
 #define MD_SUPER_END 8192	/* md 1.2: superblock at 4096 */
@@ -82,6 +83,12 @@ add_array(json_t *json, const struct dozo_pool *pool)
 	    "free", json_bytes(p.free), "volumes", (int)p.volumes,
 	    "degraded", (int)a.degraded, "clean", (int)a.clean,
 	    "members", members));
+	if (a.task != RAID_TASK_NONE)
+		json_object_set_new(json, "task", array_task_json(&a));
+	if (pool->scrubbed != RAID_TASK_NONE)
+		json_object_set_new(json, "scrub", json_pack("{s:s, s:o}",
+		    "task", raid_task_name(pool->scrubbed),
+		    "mismatches", json_bytes(a.mismatches)));
 	uuid_print(a.spec.uuid, uuid);
 	json_object_set_new(json, "array_uuid", json_string(uuid));
 }
@@ -162,14 +169,35 @@ find_pool(struct req *req)
 	return pool;
 }
 
+/* Where the last scrub found parity wrong. */
+static json_t *
+mismatches_json(const struct raid *raid)
+{
+	struct raid_mismatch list[RAID_MISMATCHES];
+	unsigned n = raid_get_mismatches(raid, list);
+	json_t *json = json_array();
+
+	assert(n <= RAID_MISMATCHES);
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(json, json_pack("{s:o, s:o, s:i}",
+		    "offset", json_bytes(list[i].off),
+		    "member_offset", json_bytes(list[i].member_off),
+		    "parity_member", (int)list[i].parity));
+	return json;
+}
+
 void
 verb_pool_status(struct req *req)
 {
 	const struct dozo_pool *pool = find_pool(req);
 
 	assert(req->result == NULL && !req->locked);
-	if (pool != NULL)
-		req->result = pool_json(pool);
+	if (pool == NULL)
+		return;
+	req->result = pool_json(pool);
+	if (pool->state == DOZO_POOL_ONLINE)
+		json_object_set_new(req->result, "mismatch_list",
+		    mismatches_json(pool->raid));
 }
 
 /* --- create --- */

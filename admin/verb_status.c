@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/tasks.h"
 #include "admin/verbs.h"
 
 #define KNOCKS_SHOWN 64u
@@ -85,7 +86,18 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 			    raid_member_state_name(a.member[i].state),
 			    a.member[i].path[0] != '\0' ? ": " : "",
 			    a.member[i].path);
+		if (a.member[i].state == RAID_MEMBER_REBUILDING)
+			problem(h, false, a.task == RAID_TASK_REBUILD ?
+			    "Until that is done data is served without "
+			    "redundancy." : "The rebuild does not go on: "
+			    "stop and start the pool.",
+			    "pool %s: member %d is being rebuilt: %s",
+			    pool->name, a.member[i].role, a.member[i].path);
 	}
+	if (pool->scrubbed == RAID_TASK_CHECK && a.mismatches > 0)
+		problem(h, false, "Correct it with `dozoctl pool scrub "
+		    "--repair`.", "pool %s: parity of %ju blocks differs from "
+		    "their data", pool->name, (uintmax_t)a.mismatches);
 	/* Space that thick volumes reserved was meant to be used. */
 	if (has_thin(pool) && info.used >= info.size / 100 * 75)
 		problem(h, false, "Delete what is not needed.",
@@ -392,13 +404,19 @@ void
 verb_job_show(struct req *req)
 {
 	uint64_t id = arg_number(req, "id", 0);
-	const struct req *job = id <= UINT32_MAX ?
-	    job_find(req->dozo, (unsigned)id) : NULL;
+	const struct req *job = NULL;
+	struct dozo_pool *pool = NULL;
 
 	assert(req->result == NULL && !req->locked);
-	if (job == NULL)
+	if (id <= UINT32_MAX) {
+		job = job_find(req->dozo, (unsigned)id);
+		pool = array_task_find(req->dozo, (unsigned)id);
+	}
+	if (job != NULL)
+		req->result = job_json(job);
+	else if (pool != NULL)
+		req->result = array_task_job_json(pool);
+	else
 		err_set(&req->err, ENOENT, "there is no job %ju",
 		    (uintmax_t)id);
-	else
-		req->result = job_json(job);
 }

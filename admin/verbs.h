@@ -51,6 +51,8 @@ struct dozo_pool *find_pool(struct req *req);
 void verb_pool_add_look(struct req *req);
 void verb_pool_add(struct req *req);
 void verb_pool_add_end(struct req *req);
+void verb_pool_scrub(struct req *req);
+void verb_job_cancel(struct req *req);
 
 /* verb_volume.c */
 void verb_volume_create(struct req *req);

@@ -138,5 +138,115 @@ def test_faults_are_injected_into_the_disk_that_replaced_another():
         b.stop()
 
 
+# --- scrub, progress ---
+
+def scrubbed(b):
+    return "task" not in b.get("pool", "status", "tank")
+
+
+def slow(b, disk):
+    b.ok("disk", "fault", disk, "--kind", "delay", "--delay-ms", "150")
+
+
+def fast(b, disk):
+    b.ok("disk", "fault", disk, "--kind", "clear")
+
+
+def test_a_scrub_finds_lists_and_repairs_wrong_parity():
+    with Box() as b:
+        b.pool()
+        d = b.disks()
+        assert "scrub" not in b.get("pool", "status", "tank")
+        b.ok("pool", "scrub", "tank")
+        until("checked", lambda: scrubbed(b))
+        status = b.get("pool", "status", "tank")
+        assert status["scrub"] == {"task": "check", "mismatches": "0"}
+        assert status["mismatch_list"] == []
+        for at in (30 << 20, 40 << 20):
+            with open(d[0], "r+b") as f:
+                f.seek(at)
+                f.write(b"x" * 4096)
+        b.ok("pool", "scrub", "tank")
+        until("checked", lambda: scrubbed(b))
+        status = b.get("pool", "status", "tank")
+        assert status["scrub"]["mismatches"] == "2", status
+        found = status["mismatch_list"]
+        assert int(found[1]["member_offset"]) - \
+            int(found[0]["member_offset"]) == 10 << 20, found
+        text = b.ok("pool", "status", "tank").out
+        assert "last scrub (check): 2 blocks with wrong parity" in text, text
+        assert f"byte {found[0]['offset']} of the array" in text, text
+        problem = b.get("status")["problems"][0]
+        assert "parity of 2 blocks differs" in problem["text"], problem
+        b.ok("pool", "scrub", "tank", "--repair")
+        until("repaired", lambda: scrubbed(b))
+        assert b.get("pool", "status", "tank")["scrub"] == \
+            {"task": "repair", "mismatches": "2"}
+        assert b.get("status")["problems"] == []
+        b.ok("pool", "scrub", "tank")
+        until("checked", lambda: scrubbed(b))
+        assert b.get("pool", "status", "tank")["scrub"]["mismatches"] == "0"
+
+
+def test_a_scrub_shows_progress_as_a_job_and_can_be_cancelled():
+    with Box(start=False) as b:
+        b.options = ["--fault-injection"]
+        b.start()
+        b.pool(size="256M")
+        d = b.disks()
+        first = 0
+        for how in ("pool", "job"):
+            slow(b, d[0])
+            b.ok("pool", "scrub", "tank")
+            until("begun", lambda: b.get("job", "list")[-1]["state"] ==
+                  "running")
+            job = b.get("job", "list")[-1]
+            assert job["verb"] == "check" and job["object"] == "tank", job
+            assert job["id"] > first, (job, first)
+            first = job["id"]
+            assert b.get("job", "show", first)["id"] == first
+            task = b.get("pool", "status", "tank")["task"]
+            assert task["task"] == "check" and task["percent"] < 100, task
+            assert "check: " in b.ok("pool", "status", "tank").out
+            assert "check of tank at " in b.ok("status", "--short").out
+            again = b.ok("pool", "scrub", "tank", "--json").json()
+            assert again["changed"] is False
+            b.fails(4, "busy", "pool", "scrub", "tank", "--repair")
+            words = ["pool", "scrub", "tank", "--cancel"] if how == "pool" \
+                else ["job", "cancel", first]
+            assert b.ok(*words, "--json").json()["changed"] is True
+            fast(b, d[0])
+            until("cancelled", lambda: scrubbed(b))
+            assert b.ok(*words, "--json").json()["changed"] is False
+            b.fails(3, "no job", "job", "show", first)
+
+
+def test_a_rebuild_shows_progress_and_is_a_problem_until_it_is_done():
+    with Box(start=False) as b:
+        b.options = ["--fault-injection"]
+        b.start()
+        b.pool(size="256M")
+        d = b.disks(4, size="256M")
+        b.ok("disk", "fail", d[0])
+        b.fails(4, "not complete", "pool", "scrub", "tank")
+        slow(b, d[1])
+        b.ok("pool", "add-spare", "tank", "--disk", d[3])
+        until("begun", lambda: b.get("pool", "status", "tank").get("task"))
+        task = b.get("pool", "status", "tank")["task"]
+        assert task["task"] == "rebuild", task
+        status = b.get("status")
+        assert status["health"] == "degraded"
+        assert "is being rebuilt" in status["problems"][0]["text"], status
+        job = b.get("job", "list")[-1]
+        assert job["verb"] == "rebuild", job
+        b.ok("job", "cancel", job["id"])
+        fast(b, d[1])
+        until("paused", lambda: scrubbed(b))
+        assert "does not go on" in b.get("status")["problems"][0]["hint"]
+        b.ok("pool", "stop", "tank")
+        b.ok("pool", "start", "tank")
+        until("rebuilt", lambda: healthy(b))
+
+
 if __name__ == "__main__":
     run_tests(globals())
