@@ -139,7 +139,7 @@ plain(const json_t *value, char *text, size_t size)
 {
 	if (json_is_string(value))
 		snprintf(text, size, "%s", json_string_value(value));
-	else if (json_is_integer(value))
+	else if (json_is_integer(value) && json_integer_value(value) >= 0)
 		snprintf(text, size, "%" JSON_INTEGER_FORMAT,
 		    json_integer_value(value));
 	else if (json_is_real(value))

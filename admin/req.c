@@ -266,6 +266,20 @@ req_undo(struct req *req)
 	req->op.step = REQ_UNDONE;
 }
 
+/* What the request was about, as log and events name it. */
+static const char *
+req_about(const struct req *req)
+{
+	static const char *const keys[] = { "volume", "name", "path",
+		"address" };
+	const char *text = NULL;
+
+	assert(req->schema != NULL);
+	for (unsigned i = 0; text == NULL && i < nitems(keys); i++)
+		text = json_string_value(json_object_get(req->args, keys[i]));
+	return text != NULL ? text : "";
+}
+
 static void
 req_finished(struct req *req)
 {
@@ -277,10 +291,12 @@ req_finished(struct req *req)
 	req->ended = true;
 	req->end_ns = loop_now(d->loop);
 	if ((req->schema->flags & VERB_CHANGE) != 0 && !req->dry_run) {
-		log_info("verb=%s uid=%d: %s", req->verb->name, (int)req->uid,
+		log_info("verb=%s object=%s uid=%d: %s", req->verb->name,
+		    req_about(req), (int)req->uid,
 		    err_is(&req->err) ? req->err.text : "done");
-		event_emit(d, "change", json_pack("{s:s, s:b, s:s?}", "verb",
-		    req->verb->name, "ok", !err_is(&req->err), "text",
+		event_emit(d, "change", json_pack("{s:s, s:s, s:b, s:s?}",
+		    "verb", req->verb->name, "object", req_about(req),
+		    "ok", !err_is(&req->err), "text",
 		    err_is(&req->err) ? req->err.text : NULL));
 	}
 	if (req->is_job) {

@@ -443,6 +443,16 @@ def test_every_verb_has_help_and_a_table_or_page():
                 "--short" else None
 
 
+def test_events_name_the_object():
+    with Box() as b:
+        b.ok("target", "create", "store")
+        b.fails(2, "is not an IP address", "portal", "add", "1.2.3")
+        changes = [(e["data"]["verb"], e["data"]["object"], e["data"]["ok"])
+                   for e in b.get("events") if e["event"] == "change"]
+        assert ("target.create", "store", True) in changes, changes
+        assert ("portal.add", "1.2.3", False) in changes, changes
+
+
 def test_words_that_mean_nothing_get_a_hint():
     with Box() as b:
         b.fails(2, "dozoctl target list", "target", "lits")
