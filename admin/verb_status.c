@@ -329,6 +329,26 @@ volume_stats(const struct dozo_volume *dv)
 }
 
 static json_t *
+member_stats(const struct raid_member_info *m)
+{
+	json_t *latency = json_array();
+
+	for (unsigned i = 0; i < RAID_LATENCIES; i++)
+		json_array_append_new(latency,
+		    json_integer((json_int_t)m->latency[i]));
+	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o}",
+	    "path", m->path, "reads", (json_int_t)m->reads,
+	    "writes", (json_int_t)m->writes,
+	    "read_bytes", json_bytes(m->read_bytes),
+	    "write_bytes", json_bytes(m->write_bytes),
+	    "read_errors", (json_int_t)m->read_errors,
+	    "write_errors", (json_int_t)m->write_errors,
+	    "corrected_errors", (json_int_t)m->corrected_errors,
+	    "stalls", (json_int_t)m->stalls,
+	    "read_latency_log2_us", latency);
+}
+
+static json_t *
 pool_stats(const struct dozo_pool *pool)
 {
 	struct raid_info a;
@@ -337,23 +357,21 @@ pool_stats(const struct dozo_pool *pool)
 	assert(pool->state == DOZO_POOL_ONLINE);
 	raid_get_info(pool->raid, &a);
 	for (unsigned i = 0; i < a.nmembers; i++)
-		json_array_append_new(members, json_pack(
-		    "{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I}",
-		    "path", a.member[i].path,
-		    "reads", (json_int_t)a.member[i].reads,
-		    "writes", (json_int_t)a.member[i].writes,
-		    "read_bytes", json_bytes(a.member[i].read_bytes),
-		    "write_bytes", json_bytes(a.member[i].write_bytes),
-		    "read_errors", (json_int_t)a.member[i].read_errors,
-		    "write_errors", (json_int_t)a.member[i].write_errors,
-		    "corrected_errors",
-		    (json_int_t)a.member[i].corrected_errors));
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:o}",
+		json_array_append_new(members, member_stats(&a.member[i]));
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, "
+	    "s:I, s:I, s:o}",
 	    "name", pool->name, "full_writes", (json_int_t)a.full_writes,
 	    "rmw_writes", (json_int_t)a.rmw_writes,
 	    "rcw_writes", (json_int_t)a.rcw_writes,
 	    "prereads", (json_int_t)a.prereads,
 	    "degraded_reads", (json_int_t)a.degraded_reads,
+	    "merged_writes", (json_int_t)a.merged_writes,
+	    "ppl_headers", (json_int_t)a.ppl_headers,
+	    "ppl_entries", (json_int_t)a.ppl_entries,
+	    "ppl_depth", a.ppl_headers > 0 ?
+	    (double)a.ppl_entries / (double)a.ppl_headers : 0.0,
+	    "events", (json_int_t)a.events,
+	    "mismatches", (json_int_t)a.mismatches,
 	    "members", members);
 }
 

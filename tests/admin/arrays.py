@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-from box import Box, run_tests
+from box import Box, Session, run_tests
 
 
 def members(b, pool="tank"):
@@ -246,6 +246,40 @@ def test_a_rebuild_shows_progress_and_is_a_problem_until_it_is_done():
         b.ok("pool", "stop", "tank")
         b.ok("pool", "start", "tank")
         until("rebuilt", lambda: healthy(b))
+
+
+# --- counters ---
+
+def test_counters_of_the_array_are_told():
+    with Box(start=False) as b:
+        b.options = ["--fault-injection"]
+        b.start()
+        b.pool()
+        b.lun()
+        d = b.disks()
+        with Session(b) as s:
+            s.alive()
+            for lba in range(0, 1024, 128):     # WRITE(10): one block each
+                status, _ = s.command(
+                    [0x2A, 0] + list(lba.to_bytes(4, "big")) + [0, 0, 1, 0],
+                    out=b"a" * 512)
+                assert status == 0, status
+        pool = b.get("stats")["pools"][0]
+        assert pool["rmw_writes"] + pool["rcw_writes"] > 0, pool
+        assert pool["ppl_headers"] > 0, pool
+        assert pool["ppl_depth"] == pool["ppl_entries"] / \
+            pool["ppl_headers"], pool
+        assert pool["merged_writes"] >= 0 and pool["events"] > 0
+        assert sum(sum(m["read_latency_log2_us"])
+                   for m in pool["members"]) > 0, pool
+        # An error that the disk gives is counted.
+        b.ok("disk", "fault", d[0], "--kind", "error", "--on", "read",
+             "--count", "1")
+        b.ok("pool", "scrub", "tank")
+        until("checked", lambda: scrubbed(b))
+        first = b.get("stats")["pools"][0]["members"][0]
+        assert first["read_errors"] == 1, first
+        assert first["corrected_errors"] >= 0 and first["stalls"] >= 0
 
 
 if __name__ == "__main__":

@@ -254,6 +254,12 @@ class Session:
     def close(self):
         self.s.close()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *args):
+        self.close()
+
 
 def run_tests(names):
     """Run each test_* function; PASS/FAIL lines, then the count."""
