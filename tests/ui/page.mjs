@@ -204,6 +204,8 @@ await test('a volume is made, grown and deleted; the name is typed first', async
 	await dialog.getByLabel('Type second to confirm').fill('second');
 	await button(page, 'Delete for ever').click();
 	await until('it is gone', () => box.json('volume', 'list').length === 1);
+	await dialog.waitFor({ state: 'detached' });
+	await heading(page, 'Volumes').waitFor();
 });
 await test('a disk fails: banner on every page, tab title, advice', async () => {
 	await go(page, '/pools/tank');
