@@ -123,7 +123,6 @@ const struct verb_schema verb_schemas[] = {
 	    ARGS(VOLUME_ARG,
 	    { "size", ARG_SIZE, ARG_REQUIRED | ARG_POSITION, "SIZE",
 	    "as 512M, 100G, 1.5T" },
-	    { "thick", ARG_BOOL, 0, NULL, "reserve all space now" },
 	    { "write_policy", ARG_TEXT, 0, "POLICY",
 	    "durable or writethrough" }) },
 	{ "volume.list", 0, "list volumes",

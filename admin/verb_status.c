@@ -23,37 +23,67 @@
 struct health {
 	json_t *problems;
 	bool failed;			/* something is not served */
+	bool degraded;			/* something is wrong */
 };
+
+static void __attribute__((format(printf, 4, 0)))
+add_problem_v(struct health *h, const char *severity, const char *hint,
+    const char *fmt, va_list ap)
+{
+	struct err err = { 0 };
+
+	assert(hint != NULL && fmt[0] != '\0');
+	vsnprintf(err.text, sizeof(err.text), fmt, ap);
+	json_array_append_new(h->problems, json_pack("{s:s, s:s, s:s}",
+	    "severity", severity, "text", err.text, "hint", hint));
+}
+
+static void __attribute__((format(printf, 4, 5)))
+add_problem(struct health *h, const char *severity, const char *hint,
+    const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add_problem_v(h, severity, hint, fmt, ap);
+	va_end(ap);
+}
 
 static void __attribute__((format(printf, 4, 5)))
 problem(struct health *h, bool failed, const char *hint, const char *fmt, ...)
 {
-	struct err err = { 0 };
 	va_list ap;
 
-	assert(hint != NULL && fmt[0] != '\0');
-	va_start(ap, fmt);
-	vsnprintf(err.text, sizeof(err.text), fmt, ap);
-	va_end(ap);
 	h->failed = h->failed || failed;
-	json_array_append_new(h->problems, json_pack("{s:s, s:s, s:s}",
-	    "severity", failed ? "failed" : "degraded", "text", err.text,
-	    "hint", hint));
+	h->degraded = true;
+	va_start(ap, fmt);
+	add_problem_v(h, failed ? "failed" : "degraded", hint, fmt, ap);
+	va_end(ap);
 }
 
-/* Are there volumes that may want more space than they have? */
-static bool
-has_thin(const struct dozo_pool *pool)
+/*
+ * Space runs out in three steps.  Nothing is wrong with the data yet, so
+ * these do not make the appliance unhealthy.
+ */
+static void
+space_problem(struct health *h, const struct dozo_pool *pool,
+    const struct pool_info *info)
 {
-	const struct dozo_volume *dv;
-	struct volume_info info;
+	static const struct { unsigned from; const char *severity; } step[] = {
+		{ 95, "critical" }, { 85, "warning" }, { 75, "notice" },
+	};
+	uint64_t percent = info->size >= 100 ? info->used /
+	    (info->size / 100) : 0;
 
-	TAILQ_FOREACH(dv, &pool->volumes, link) {
-		volume_get_info(dv->volume, &info);
-		if (!info.thick)
-			return true;
+	assert(h->problems != NULL && info->used <= info->size);
+	for (size_t i = 0; i < nitems(step); i++) {
+		if (percent < step[i].from)
+			continue;
+		add_problem(h, step[i].severity, "Delete volumes that are not "
+		    "needed, or make another pool.", "pool %s is %u %% full",
+		    pool->name, (unsigned)MIN(percent, 100));
+		return;
 	}
-	return false;
 }
 
 static void
@@ -100,11 +130,7 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 		problem(h, false, "Correct it with `dozoctl pool scrub "
 		    "--repair`.", "pool %s: parity of %ju blocks differs from "
 		    "their data", pool->name, (uintmax_t)a.mismatches);
-	/* Space that thick volumes reserved was meant to be used. */
-	if (has_thin(pool) && info.used >= info.size / 100 * 75)
-		problem(h, false, "Delete what is not needed.",
-		    "pool %s is %u %% full", pool->name,
-		    (unsigned)(info.used / (info.size / 100)));
+	space_problem(h, pool, &info);
 }
 
 static void
@@ -164,7 +190,7 @@ verb_status(struct req *req)
 	req->result = json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:i, s:i, "
 	    "s:i, s:i, s:i, s:o}",
 	    "health", h.failed ? "failed" :
-	    json_array_size(h.problems) > 0 ? "degraded" : "healthy",
+	    h.degraded ? "degraded" : "healthy",
 	    "problems", h.problems, "version", PACKAGE_VERSION,
 	    "appliance", d->doc->appliance,
 	    "uptime_s", (json_int_t)((loop_now(d->loop) - d->start_ns) /

@@ -282,5 +282,23 @@ def test_counters_of_the_array_are_told():
         assert first["corrected_errors"] >= 0 and first["stalls"] >= 0
 
 
+# --- space ---
+
+def test_space_that_runs_out_is_told_in_three_steps():
+    with Box() as b:
+        b.pool()
+        size = int(b.get("pool", "status", "tank")["size"])
+        told = []
+        for percent in (70, 78, 88, 97):
+            used = int(b.get("pool", "status", "tank")["used"])
+            more = (size * percent // 100 - used) >> 20
+            b.ok("volume", "create", f"tank/v{percent}", f"{more}M")
+            status = b.get("status")
+            assert status["health"] == "healthy", status
+            told.append([p["severity"] for p in status["problems"]])
+        assert told == [[], ["notice"], ["warning"], ["critical"]], told
+        assert " % full" in b.ok("status").out
+
+
 if __name__ == "__main__":
     run_tests(globals())

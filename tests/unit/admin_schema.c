@@ -76,7 +76,7 @@ arguments_that_fit_pass(void **state)
 	assert_int_equal(verb_schema_check(verb_schema_find("status"), NULL,
 	    &err), 0);
 	assert_int_equal(check("volume.create", "{\"volume\":\"p/v\","
-	    "\"size\":\"1G\",\"thick\":true}", &err), 0);
+	    "\"size\":\"1G\"}", &err), 0);
 	assert_int_equal(check("volume.create", "{\"volume\":\"p/v\","
 	    "\"size\":4096}", &err), 0);
 	assert_int_equal(check("host.create", "{\"name\":\"h\",\"iqn\":[]}",
@@ -96,10 +96,10 @@ arguments_that_do_not_fit_are_named(void **state)
 		    "must be a size" },
 		{ "volume.create", "{\"volume\":\"p/v\",\"size\":\"x\"}",
 		    "is not a size" },
+		{ "pool.scrub", "{\"name\":\"p\",\"repair\":1}",
+		    "must be true or false" },
 		{ "volume.create", "{\"volume\":\"p/v\",\"size\":1,"
-		    "\"thick\":1}", "must be true or false" },
-		{ "volume.create", "{\"volume\":\"p/v\",\"size\":1,"
-		    "\"thik\":true}", "no argument \"thik\"" },
+		    "\"thick\":true}", "no argument \"thick\"" },
 		{ "map", "{\"volume\":\"p/v\",\"host\":\"h\",\"target\":\"t\","
 		    "\"lun\":-1}", "must be a whole number" },
 		{ "map", "{\"volume\":\"p/v\",\"host\":\"h\",\"target\":\"t\","
