@@ -193,6 +193,14 @@ await test('fail, stop, start, export, import, delete', async () => {
 	same('second disk', (await call('failDisk', { body: { path: disks[1] }, want: 409 })).json.code, 'busy');
 	await call('stopPool', { path: { name: 'tank' }, want: 200 });
 	await call('startPool', { path: { name: 'tank' }, want: 200 });
+	await call('scrubPool', { path: { name: 'tank' }, body: {}, want: 409 });
+	await call('reAddDisk', { path: { name: 'tank' }, body: { disk: box.disk('new.img') }, want: 400 });
+	await call('reAddDisk', { path: { name: 'tank' }, body: { disk: disks[0] }, want: 200 });
+	await until('the pool is rebuilt', async () => (await call('getPool', { path: { name: 'tank' } })).json.health === 'healthy');
+	same('spare', (await call('addSpare', { path: { name: 'tank' }, body: { disk: box.disk('spare.img') }, want: 200 })).json.members.length, 5);
+	await call('scrubPool', { path: { name: 'tank' }, body: { repair: true }, want: 200 });
+	await call('scrubPool', { path: { name: 'tank' }, body: { cancel: true }, want: 200 });
+	await call('cancelJob', { path: { id: 9999 }, want: 200 });
 	await call('deleteVolume', { path: { pool: 'tank', volume: 'disk3' }, want: 200 });
 	await call('exportPool', { path: { name: 'tank' }, want: 200 });
 	await call('importPool', { body: { disk: disks }, want: 200 });
