@@ -263,11 +263,15 @@ verb_volume_list(struct req *req)
 			continue;
 		while ((volume = pool_volume_next(pool->pool, volume)) !=
 		    NULL) {
+			const struct dozo_volume *dv;
 			struct volume_info info;
 
 			volume_get_info(volume, &info);
-			json_array_append_new(req->result, volume_full_json(
-			    dozo_volume(pool, info.name)));
+			dv = dozo_volume(pool, info.name);
+			/* Absent while it is being made or deleted. */
+			if (dv != NULL)
+				json_array_append_new(req->result,
+				    volume_full_json(dv));
 		}
 	}
 	if (!found)
