@@ -562,6 +562,31 @@ pool_etag_ok(struct req *req, const char *name)
 	return has == NULL || req_etag_ok(req, doc_pool_json(has));
 }
 
+/* To an initiator a pool that stops is a disk that is pulled. */
+static bool
+pool_unused(struct req *req, const char *name)
+{
+	const struct doc *doc = req->dozo->doc;
+	char first[SCSI_NAME_MAX + 1];
+
+	for (unsigned i = 0; i < doc->nmaps; i++) {
+		const struct doc_map *map = &doc->maps[i];
+		const struct doc_target *target = doc_target(doc, map->target);
+
+		if (strcmp(map->pool, name) != 0 || target == NULL ||
+		    sessions_of(req->dozo, target->iqn, first,
+		    sizeof(first)) == 0)
+			continue;
+		err_set(&req->err, EBUSY, "%.120s is connected to target %s, "
+		    "which serves volumes of pool %s", first, target->name,
+		    name);
+		err_hint(&req->err, "Log the initiators out, or use --force "
+		    "to take the volumes from them.");
+		return false;
+	}
+	return true;
+}
+
 void
 verb_pool_stop(struct req *req)
 {
@@ -575,7 +600,8 @@ verb_pool_stop(struct req *req)
 		    pool->name);
 		return;
 	}
-	if (pool->state == DOZO_POOL_ONLINE)
+	if (pool->state == DOZO_POOL_ONLINE && (arg_bool(req, "force") ||
+	    pool_unused(req, pool->name)))
 		pool_take_down(req, pool);
 }
 

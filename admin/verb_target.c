@@ -84,7 +84,7 @@ count_session(void *arg, const struct target_session_info *info)
 		    info->initiator);
 }
 
-static unsigned
+unsigned
 sessions_of(struct dozo *d, const char *iqn, char *first, size_t size)
 {
 	struct count_sessions count = { .target = iqn };

@@ -9,6 +9,9 @@
 void verb_status(struct req *req);
 void verb_version(struct req *req);
 void verb_ops(struct req *req);
+/* Sessions on the target of this IQN; first (may be NULL): an initiator. */
+unsigned sessions_of(struct dozo *d, const char *iqn, char *first,
+    size_t size);
 void verb_sessions(struct req *req);
 void verb_session_drop(struct req *req);
 void verb_knocks(struct req *req);

@@ -45,6 +45,8 @@ while [ "$round" -lt 5 ]; do
 	check "another pool" ctl pool create q --level raid5 --wait \
 	    $(dozo_disks 3 32M q-)
 	check "a member of it fails" ctl disk fail "$DOZO_DIR/q-0.img"
+	refuse "pool stop under a writer" "is connected to target" \
+	    ctl pool stop p
 	check "pool stop" ctl pool stop q
 	check "pool start" ctl pool start q
 	check "pool delete" ctl pool delete q
