@@ -127,8 +127,9 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 			    pool->name, a.member[i].role, a.member[i].path);
 	}
 	if (pool->scrubbed == RAID_TASK_CHECK && a.mismatches > 0)
-		problem(h, false, "Correct it with `dozoctl pool scrub "
-		    "--repair`.", "pool %s: parity of %ju blocks differs from "
+		problem(h, false, "`dozoctl pool scrub --repair` makes parity "
+		    "follow the data; see `dozoctl pool status` first.",
+		    "pool %s: parity of %ju blocks differs from "
 		    "their data", pool->name, (uintmax_t)a.mismatches);
 	space_problem(h, pool, &info);
 }

@@ -219,6 +219,11 @@ def test_a_scrub_shows_progress_as_a_job_and_can_be_cancelled():
             until("cancelled", lambda: scrubbed(b))
             assert b.ok(*words, "--json").json()["changed"] is False
             b.fails(3, "no job", "job", "show", first)
+        slow(b, d[0])
+        b.ok("pool", "scrub", "tank")
+        b.stop()
+        b.start()
+        assert healthy(b)
 
 
 def test_a_rebuild_shows_progress_and_is_a_problem_until_it_is_done():
