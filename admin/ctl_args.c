@@ -322,13 +322,31 @@ position(struct ctl *ctl, const char *word, unsigned *nth, struct err *err)
 
 /* --- the verb --- */
 
+/* "create list ..." of the commands that begin with `group`; "" if none. */
+static void
+group_words(const char *group, char *text, size_t size)
+{
+	size_t len = strlen(group), used = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < verb_schemas_count; i++) {
+		const char *name = verb_schemas[i].name;
+
+		if (strncmp(name, group, len) != 0 || name[len] != '.' ||
+		    (verb_schemas[i].flags & VERB_HIDDEN) || used >= size)
+			continue;
+		used += (size_t)snprintf(text + used, size - used, "%s%s",
+		    used > 0 ? ", " : "", name + len + 1);
+	}
+}
+
 static int
 find_verb(struct ctl *ctl, struct words *w, struct err *err)
 {
 	const char *first = next_word(w);
 	const char *second = w->at < w->argc ? w->argv[w->at] : NULL;
 	const char *nearest;
-	char name[128];
+	char name[128], words[200] = "";
 
 	if (first == NULL) {
 		err_set(err, EINVAL, "no command is given");
@@ -347,8 +365,15 @@ find_verb(struct ctl *ctl, struct words *w, struct err *err)
 	ctl->verb = verb_schema_find(first);
 	if (ctl->verb != NULL)
 		return 0;
-	if (second == NULL || is_option(second))
+	if (second == NULL || is_option(second)) {
 		snprintf(name, sizeof(name), "%s", first);
+		group_words(first, words, sizeof(words));
+	}
+	if (words[0] != '\0') {
+		err_set(err, EINVAL, "%.40s what?", first);
+		err_hint(err, "One of: %s.", words);
+		return -EINVAL;
+	}
 	nearest = verb_schema_nearest(name);
 	err_set(err, EINVAL, "there is no command \"%.40s%s%.40s\"", first,
 	    second != NULL && !is_option(second) ? " " : "",
