@@ -132,6 +132,18 @@ same_shape(const struct sb1 *a, const struct sb1 *b)
 	    a->chunksize == b->chunksize && a->raid_disks == b->raid_disks;
 }
 
+/*
+ * A spare that was given a role, and the power went before its own superblock
+ * said so: it holds nothing yet.
+ */
+static void
+distrust(struct sb1 *sb)
+{
+	sb->feature_map |= SB1_RECOVERY;
+	sb->feature_map &= ~SB1_RECOVERY_BITMAP;
+	sb->recovery_offset = 0;
+}
+
 /* One candidate against the freshest table.  Returns its role or -1 spare. */
 static int
 judge(struct assembly *a, unsigned i)
@@ -170,6 +182,8 @@ judge(struct assembly *a, unsigned i)
 		err_set(reject(a, i), EINVAL, "its data does not start on a "
 		    "block of the disk");
 	} else {
+		if (sb1_role(sb, sb->dev_number) != role)
+			distrust(&a->probe[i].sb);
 		return role;
 	}
 	return -1;

@@ -183,6 +183,45 @@ a_rebuild_survives_a_power_cut(void **state)
 	}
 }
 
+/*
+ * A spare is given a role and the power goes before its own superblock says
+ * so.  It must not pass for a member that has its data.
+ */
+static void
+a_promoted_spare_that_does_not_know_is_rebuilt(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned round = 0; round < 4; round++) {
+		start(w, 3, 1, RAID_POLICY_PPL);
+		assert_int_equal(add(w, 3, false), 0);
+		add_fault(w, 3, (struct fault_rule){ .action = FAULT_STALL,
+		    .kinds = 1u << IO_WRITE, .off = 4096, .len = 4096,
+		    .skip = round });
+		add_fault(w, 1, (struct fault_rule){ .action = FAULT_ERROR,
+		    .err = EIO, .kinds = 1u << IO_WRITE });
+		/* The bytes that are there already, so nothing is in doubt. */
+		memcpy(w->buf[0], w->model, 65536);
+		one_io_start(&w->io[0], raid_blk(w->raid), IO_WRITE, 0, 65536,
+		    w->buf[0], 0);
+		wait_ms(w, 20);
+		for (unsigned i = 0; i < 4; i++)
+			blk_fault_power_cut(w->fault[i], i + 1);
+		array_stop(w);
+		for (unsigned i = 0; i < 4; i++) {
+			blk_fault_clear(w->fault[i]);
+			blk_fault_power_on(w->fault[i]);
+		}
+		assemble_without(w, &as, 1u << 1, true);
+		assert_non_null(as.raid);
+		compare_all(w);
+		wait_for_task(w);
+		compare_all(w);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
 static void
 the_new_disk_failing_leaves_the_array_as_it_was(void **state)
 {
@@ -469,6 +508,8 @@ main(void)
 		cmocka_unit_test(a_spare_takes_over_by_itself),
 		cmocka_unit_test(a_rebuild_goes_on_where_it_stopped),
 		cmocka_unit_test(a_rebuild_survives_a_power_cut),
+		cmocka_unit_test(
+		    a_promoted_spare_that_does_not_know_is_rebuilt),
 		cmocka_unit_test(
 		    the_new_disk_failing_leaves_the_array_as_it_was),
 		cmocka_unit_test(
