@@ -177,6 +177,9 @@ ppl_log_run(struct op *op)
 		return;
 	case PL_FLUSHED:
 		note_flushed(log);
+		/* Who lost writes is on disk before what names them goes. */
+		if (log->raid->gen_durable < log->raid->gen_failed)
+			raid_record(log->raid, op);
 		op->step = PL_GATHER;
 		return;
 	}

@@ -313,6 +313,14 @@ row_write_run(struct op *op)
 		op->step = RW_STORE;
 		return;
 	case RW_STORE:
+		/*
+		 * A member that failed since the plan (its log, even) must
+		 * not come back as if it had this write.
+		 */
+		if (!raid->failed && raid->gen_durable < raid->gen_failed) {
+			raid_record(raid, op);
+			return;
+		}
 		row_store(row, op);
 		op->step = RW_RECORD;
 		return;
