@@ -290,7 +290,7 @@ bitmap_tick(void *arg)
 			continue;
 		if (b->age[bit] < TICKS)
 			b->age[bit]++;
-		else
+		else if (!b->clearing)	/* its flush may have begun before */
 			b->age[bit] = AGE_CLEARING;
 		ripe |= b->age[bit] == AGE_CLEARING;
 	}
