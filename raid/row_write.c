@@ -259,6 +259,19 @@ row_write_end(struct row *row)
 	row_put(row);
 }
 
+/*
+ * A member that failed since the plan, its log even, must not come back as if
+ * it had this write: hold `op` until that is on disk.  False: all is.
+ */
+static bool
+record_lost(struct raid *raid, struct op *op)
+{
+	if (raid->failed || raid->gen_durable >= raid->gen_failed)
+		return false;
+	raid_record(raid, op);
+	return true;
+}
+
 static void
 row_write_run(struct op *op)
 {
@@ -313,21 +326,14 @@ row_write_run(struct op *op)
 		op->step = RW_STORE;
 		return;
 	case RW_STORE:
-		/*
-		 * A member that failed since the plan (its log, even) must
-		 * not come back as if it had this write.
-		 */
-		if (!raid->failed && raid->gen_durable < raid->gen_failed) {
-			raid_record(raid, op);
+		if (record_lost(raid, op))
 			return;
-		}
 		row_store(row, op);
 		op->step = RW_RECORD;
 		return;
 	case RW_RECORD:
 		note_write_failures(row);
-		if (raid->gen_durable < raid->gen_failed)
-			raid_record(raid, op);
+		(void)record_lost(raid, op);
 		op->step = RW_UNLOCK;
 		return;
 	case RW_UNLOCK:
