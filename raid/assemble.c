@@ -490,6 +490,12 @@ end_replay(struct assembly *a)
 
 /* --- the bitmap --- */
 
+static bool
+is_private(const struct raid *raid)
+{
+	return raid->spec.policy != RAID_POLICY_BITMAP;
+}
+
 static void
 read_bitmaps(struct assembly *a, struct op *op)
 {
@@ -498,7 +504,7 @@ read_bitmaps(struct assembly *a, struct op *op)
 	a->areas = aligned_alloc(4096, raid->map.n * MIB);
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		struct member *m = &raid->member[r];
-		uint64_t len, off = bitmap_area(raid, m, &len);
+		uint64_t len, off = bitmap_area(m, is_private(raid), &len);
 
 		a->area_io[r].result = -ENOMEM;
 		if (m->state != RAID_MEMBER_IN_SYNC || a->areas == NULL ||
@@ -516,18 +522,6 @@ all_expected(const struct sb1 *sb)
 {
 	for (unsigned r = 0; r < sb->raid_disks; r++)
 		if (!role_expected(sb, r))
-			return false;
-	return true;
-}
-
-static bool
-has_place(const struct raid *raid)
-{
-	uint64_t len;
-
-	for (unsigned r = 0; r < raid->map.n; r++)
-		if (raid->member[r].blk != NULL &&
-		    bitmap_area(raid, &raid->member[r], &len) == 0)
 			return false;
 	return true;
 }
@@ -550,9 +544,11 @@ load_bitmaps(struct assembly *a)
 		    raid->spec.uuid))
 			sb.chunksize = 0;
 	}
-	if (!has_place(raid))
+	if (bitmap_room(raid, is_private(raid)) == 0)
 		return 0;
-	if (bitmap_new(raid, sb.chunksize, area, &a->pub->err) < 0)
+	raid->bitmap = bitmap_new(raid, is_private(raid), sb.chunksize, area,
+	    &a->pub->err);
+	if (raid->bitmap == NULL)
 		return -1;
 	if (raid->bitmap->private && all_expected(a->best)) {
 		/* Nobody was missing: nothing was missed, but by a crash. */

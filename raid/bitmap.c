@@ -87,12 +87,12 @@ bitmap_chunk(uint64_t member_size, uint64_t area_bytes)
 }
 
 uint64_t
-bitmap_area(const struct raid *raid, const struct member *m, uint64_t *len)
+bitmap_area(const struct member *m, bool private, uint64_t *len)
 {
 	const struct sb1 *sb = &m->sb;
 	struct sb1_areas areas;
 
-	if (raid->spec.policy == RAID_POLICY_BITMAP) {
+	if (!private) {
 		*len = round_down(sb1_bitmap_area(sb), BITMAP_BLOCK);
 		return *len == 0 ? 0 : (SB1_SECTOR +
 		    (uint64_t)sb->bitmap_offset) * SECTOR;
@@ -102,6 +102,23 @@ bitmap_area(const struct raid *raid, const struct member *m, uint64_t *len)
 	if (sb->data_offset < areas.private_start + areas.private_size)
 		return 0;
 	return round_up(areas.private_start * SECTOR, BITMAP_BLOCK);
+}
+
+uint64_t
+bitmap_room(const struct raid *raid, bool private)
+{
+	uint64_t room = MIB, len;
+
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		const struct member *m = &raid->member[r];
+
+		if (m->blk == NULL)
+			continue;
+		if (bitmap_area(m, private, &len) == 0)
+			return 0;
+		room = MIN(room, len);
+	}
+	return room;
 }
 
 static uint32_t
@@ -115,18 +132,13 @@ log_chunk(uint64_t member_size)
 	return (uint32_t)chunk;
 }
 
-int
-bitmap_new(struct raid *raid, uint32_t chunk, uint64_t area_bytes,
-    struct err *err)
+static int
+bitmap_init(struct bitmap *b, struct raid *raid, uint32_t chunk,
+    uint64_t area_bytes, struct err *err)
 {
-	struct bitmap *b = calloc(1, sizeof(*b));
 	uint64_t size = raid->map.member_size;
 
-	if (b == NULL)
-		return err_set(err, ENOMEM, "no memory for the bitmap");
-	raid->bitmap = b;
 	b->raid = raid;
-	b->private = raid->spec.policy != RAID_POLICY_BITMAP;
 	b->unwritten = b->private;
 	if (chunk == 0 && b->private)
 		chunk = log_chunk(size);
@@ -154,6 +166,24 @@ bitmap_new(struct raid *raid, uint32_t chunk, uint64_t area_bytes,
 	bitmap_encode(&b->sb, b->image);
 	b->dirty[0] = !b->private;
 	return 0;
+}
+
+struct bitmap *
+bitmap_new(struct raid *raid, bool private, uint32_t chunk,
+    uint64_t area_bytes, struct err *err)
+{
+	struct bitmap *b = calloc(1, sizeof(*b));
+
+	if (b == NULL) {
+		err_set(err, ENOMEM, "no memory for the bitmap");
+		return NULL;
+	}
+	b->private = private;
+	if (bitmap_init(b, raid, chunk, area_bytes, err) < 0) {
+		bitmap_free(b);
+		return NULL;
+	}
+	return b;
 }
 
 void

@@ -74,14 +74,18 @@ struct bitmap {
 };
 
 /*
- * Where the policy puts it on a member, in bytes; its room in *len.  0: there
- * is no place.
+ * Where it is on a member, in bytes; its room in *len.  0: there is no place.
+ * `private`: the dirty log, which the policy bitmap does without.
  */
-uint64_t bitmap_area(const struct raid *raid, const struct member *m,
-    uint64_t *len);
-/* Allocate; chunk 0: choose.  -ENOMEM, or -EINVAL if it does not fit. */
-int bitmap_new(struct raid *raid, uint32_t chunk, uint64_t area_bytes,
-    struct err *err);
+uint64_t bitmap_area(const struct member *m, bool private, uint64_t *len);
+/* The least room on any member that is there; 0: one has no place. */
+uint64_t bitmap_room(const struct raid *raid, bool private);
+/*
+ * For the array, which is to take it; chunk 0: choose.  NULL with err set:
+ * -ENOMEM, or -EINVAL if it does not fit.
+ */
+struct bitmap *bitmap_new(struct raid *raid, bool private, uint32_t chunk,
+    uint64_t area_bytes, struct err *err);
 void bitmap_free(struct bitmap *bitmap);
 /* Before a write of the row: hold `op` until its bits are durable. */
 void bitmap_set(struct raid *raid, uint64_t row, struct op *op);

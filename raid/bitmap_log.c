@@ -42,7 +42,7 @@ write_block(struct bitmap *b, struct op *op)
 	b->iov = (struct iovec){ b->copy, BITMAP_BLOCK };
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		struct member *m = &raid->member[r];
-		uint64_t room, off = bitmap_area(raid, m, &room);
+		uint64_t room, off = bitmap_area(m, b->private, &room);
 
 		io_init(&b->io[r], IO_WRITE, off + b->block * BITMAP_BLOCK,
 		    BITMAP_BLOCK, &b->iov, 1, IO_FUA);

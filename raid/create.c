@@ -255,6 +255,7 @@ fill_sb(struct creation *c, unsigned i, struct sb1 *sb)
 static struct raid *
 make_raid(struct creation *c)
 {
+	bool private = c->spec.policy != RAID_POLICY_BITMAP;
 	struct raid *raid;
 	uint64_t room;
 
@@ -276,8 +277,9 @@ make_raid(struct creation *c)
 		if (raid->ppl != NULL)
 			ppl_set_area(raid, i);
 	}
-	if (bitmap_area(raid, &raid->member[raid->missing & 1], &room) != 0 &&
-	    bitmap_new(raid, 0, room, &c->pub->err) < 0) {
+	room = bitmap_room(raid, private);
+	if (room != 0 && (raid->bitmap = bitmap_new(raid, private, 0, room,
+	    &c->pub->err)) == NULL) {
 		raid_free(raid);
 		return NULL;
 	}

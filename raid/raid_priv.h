@@ -251,8 +251,12 @@ struct raid_req {
 };
 
 void raid_submit(struct blk *blk, struct io *io);
-/* Take requests that had to wait; after raid->frozen is cleared. */
-void raid_take_waiting(struct raid *raid);
+/*
+ * Let requests wait, until raid_thaw().  True: no request, log or superblock
+ * is in work.  False: `op` is held and asks again.  One op at a time has it.
+ */
+bool raid_freeze(struct raid *raid, struct timer *timer, struct op *op);
+void raid_thaw(struct raid *raid);
 
 /* --- superblocks and life cycle (super.c) --- */
 
@@ -341,7 +345,7 @@ struct raid {
 	struct sweep sweep;
 	struct op_queue idle_waiting;	/* stop: until nothing is in flight */
 	unsigned active;		/* requests in work */
-	bool frozen;			/* new requests wait */
+	const struct op *freezer;	/* new requests wait; NULL: none do */
 	struct raid_mismatch mismatch[RAID_MISMATCHES];
 	unsigned nmismatches;
 

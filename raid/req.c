@@ -5,8 +5,8 @@
  *
  * Invariants: a request that fits in one chunk of a healthy member is one
  * I/O with the caller's own iovec, no lock and no copy; `active` counts
- * requests in work; while the pool is empty, or the array frozen to exchange
- * a member, requests wait in order of arrival.
+ * requests in work; while the pool is empty, or the array frozen (to
+ * exchange a member), requests wait in order of arrival.
  */
 #include "raid/raid_priv.h"
 
@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #define LOG_AREA LOG_RAID
+#define LATE_MS 100u		/* look again for a late member to answer */
 
 enum req_step { RQ_START, RQ_DIRECT, RQ_READ, RQ_WRITE, RQ_FLUSH, RQ_FLUSHED,
 	RQ_END };
@@ -199,12 +200,12 @@ req_start(struct raid_req *req, struct op *op)
 
 static void req_take(struct raid *raid, struct io *io);
 
-void
-raid_take_waiting(struct raid *raid)
+static void
+take_waiting(struct raid *raid)
 {
 	struct io *io;
 
-	while (!raid->frozen && !STAILQ_EMPTY(&raid->free_reqs) &&
+	while (raid->freezer == NULL && !STAILQ_EMPTY(&raid->free_reqs) &&
 	    (io = STAILQ_FIRST(&raid->waiting_ios)) != NULL) {
 		STAILQ_REMOVE_HEAD(&raid->waiting_ios, queue);
 		req_take(raid, io);
@@ -226,7 +227,7 @@ req_end(struct raid_req *req)
 	assert(raid->active > 0);
 	raid->active--;
 	io_end(orig, result);
-	raid_take_waiting(raid);
+	take_waiting(raid);
 	if (raid->active == 0)
 		op_wake_all(&raid->idle_waiting);
 }
@@ -276,7 +277,7 @@ req_take(struct raid *raid, struct io *io)
 {
 	struct raid_req *req = STAILQ_FIRST(&raid->free_reqs);
 
-	assert(req != NULL && !raid->frozen);
+	assert(req != NULL && raid->freezer == NULL);
 	STAILQ_REMOVE_HEAD(&raid->free_reqs, free);
 	raid->active++;
 	req->raid = raid;
@@ -302,8 +303,50 @@ raid_submit(struct blk *blk, struct io *io)
 		io_end(io, 0);
 		return;
 	}
-	if (raid->frozen || STAILQ_EMPTY(&raid->free_reqs))
+	if (raid->freezer != NULL || STAILQ_EMPTY(&raid->free_reqs))
 		STAILQ_INSERT_TAIL(&raid->waiting_ios, io, queue);
 	else
 		req_take(raid, io);
+}
+
+/* --- freeze --- */
+
+static bool
+any_late(const struct raid *raid)
+{
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].late > 0)
+			return true;
+	return false;
+}
+
+bool
+raid_freeze(struct raid *raid, struct timer *timer, struct op *op)
+{
+	if (raid->freezer != NULL && raid->freezer != op) {
+		op_wait(&raid->idle_waiting, op);
+		return false;
+	}
+	if (raid->freezer == NULL && any_late(raid)) {	/* may take long */
+		op_sleep(raid->loop, timer, LATE_MS, op);
+		return false;
+	}
+	raid->freezer = op;
+	if (raid->active > 0 || raid->cleaning || !ppl_idle(raid) ||
+	    !guards_idle(raid) || !bitmap_idle(raid))
+		op_wait(&raid->idle_waiting, op);
+	else if (raid->sb_running)
+		op_wait(&raid->sb_waiting, op);
+	else
+		return true;
+	return false;
+}
+
+void
+raid_thaw(struct raid *raid)
+{
+	assert(raid->freezer != NULL);
+	raid->freezer = NULL;
+	take_waiting(raid);
+	op_wake_all(&raid->idle_waiting);
 }

@@ -86,8 +86,8 @@ spare_fits(const struct raid *raid, const struct member *m)
 	    sb->data_size * SECTOR < raid->map.member_size ||
 	    m->blk->geo.logical_block > raid->blk.geo.logical_block)
 		return false;
-	if (raid->bitmap != NULL && (bitmap_area(raid, m, &room) == 0 ||
-	    room < raid->bitmap->nblocks * BITMAP_BLOCK))
+	if (raid->bitmap != NULL && (bitmap_area(m, raid->bitmap->private,
+	    &room) == 0 || room < raid->bitmap->nblocks * BITMAP_BLOCK))
 		return false;
 	if (raid->bitmap != NULL && !raid->bitmap->private &&
 	    ((sb->feature_map & SB1_BITMAP) == 0 ||
@@ -156,33 +156,6 @@ begin(struct raid *raid, struct sweep *sweep)
 
 /* --- a spare takes a place --- */
 
-static bool
-any_late(const struct raid *raid)
-{
-	for (unsigned r = 0; r < raid->map.n; r++)
-		if (raid->member[r].late > 0)
-			return true;
-	return false;
-}
-
-static bool
-quiesce(struct raid *raid, struct sweep *sweep, struct op *op)
-{
-	if (!raid->frozen && any_late(raid)) {	/* may take long: go on */
-		op_sleep(raid->loop, &sweep->timer, PAUSE_MAX_MS, op);
-		return false;
-	}
-	raid->frozen = true;
-	if (raid->active > 0 || raid->cleaning || !ppl_idle(raid) ||
-	    !guards_idle(raid) || !bitmap_idle(raid))
-		op_wait(&raid->idle_waiting, op);
-	else if (raid->sb_running)
-		op_wait(&raid->sb_waiting, op);
-	else
-		return true;
-	return false;
-}
-
 static void
 move_member(struct member *dst, struct member *src)
 {
@@ -235,8 +208,7 @@ take_spare(struct raid *raid, struct sweep *sweep, struct op *op)
 			bitmap_write(raid->bitmap, op);
 		}
 	}
-	raid->frozen = false;
-	raid_take_waiting(raid);
+	raid_thaw(raid);
 }
 
 static void
@@ -477,7 +449,7 @@ sweep_run(struct op *op)
 			begin(raid, sweep);
 		return;
 	case SW_QUIESCE:
-		if (quiesce(raid, sweep, op))
+		if (raid_freeze(raid, &sweep->timer, op))
 			op->step = SW_TAKE;
 		return;
 	case SW_TAKE:
