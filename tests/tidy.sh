@@ -17,7 +17,7 @@ check() { # NAME, findings on stdin; runs at the end of a pipe
 	fi
 }
 
-if [ -d .git ] && command -v git >/dev/null; then
+if [ -e .git ] && command -v git >/dev/null; then
 	files() { git ls-files --cached --others --exclude-standard -- "$@" |
 	    while read -r f; do [ -f "$f" ] && echo "$f"; done; }
 else
