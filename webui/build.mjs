@@ -10,12 +10,28 @@ import { fileURLToPath } from 'node:url';
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] ?? join(here, 'dist');
 
+// Texts are numbered: a text that is in both languages is not there a third
+// time as a key.  ja.json has them all; its order gives the numbers.
+const ja = JSON.parse(readFileSync(join(here, 'src/ja.json'), 'utf8'));
+const number = new Map(Object.keys(ja).map((text, i) => [text, i]));
+const small = {
+	name: 'small',
+	setup({ onLoad }) {
+		onLoad({ filter: /src.ja\.json$/ }, () => ({ loader: 'js', contents:
+			`export const en = ${JSON.stringify([...number.keys()])};
+			export const ja = ${JSON.stringify(Object.values(ja))};` }));
+		onLoad({ filter: /src.\w+\.mjs$/ }, ({ path }) => ({ loader: 'js', contents: readFileSync(path, 'utf8')
+			.replace(/\bt\('((?:[^'\\]|\\.)*)'/g, (all, text) => (number.has(text) ? `t(${number.get(text)}` : all))
+			.replace(/\n\t+/g, '\n') }));
+	},
+};
+
 mkdirSync(out, { recursive: true });
 await build({
 	absWorkingDir: here,
 	entryPoints: { app: 'src/main.mjs' },
 	bundle: true, minify: true, format: 'esm', target: 'es2020',
-	loader: { '.json': 'json' }, charset: 'utf8', legalComments: 'none',
+	plugins: [small], charset: 'utf8', legalComments: 'none',
 	outdir: out, logLevel: 'warning',
 });
 const hash = (name) => createHash('sha256')

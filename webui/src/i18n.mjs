@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-// English texts are the keys; ja.json has the same in Japanese.
-import ja from './ja.json';
+// English texts are the keys of ja.json; build.mjs makes them numbers.
+import { en, ja } from './ja.json';
 
 let lang = 'en';
 try {
@@ -21,8 +21,9 @@ export function setLanguage(next) {
 	}
 }
 export function t(text, values = {}) {
-	const found = lang === 'ja' ? ja[text] ?? text : text;
-	return found.replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+	const n = typeof text === 'number' ? text : en.indexOf(text);
+	const found = (lang === 'ja' ? ja : en)[n] ?? text;
+	return String(found).replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 }
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
