@@ -337,6 +337,17 @@ verb_knocks(struct req *req)
 /* --- stats --- */
 
 static json_t *
+counts(const uint64_t *count, unsigned n)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < n; i++)
+		json_array_append_new(list,
+		    json_integer((json_int_t)count[i]));
+	return list;
+}
+
+static json_t *
 volume_stats(const struct dozo_volume *dv)
 {
 	struct scsi_lu_stats s;
@@ -345,24 +356,23 @@ volume_stats(const struct dozo_volume *dv)
 	assert(dv->lu != NULL && dv->volume != NULL);
 	volume_get_info(dv->volume, &info);
 	scsi_lu_get_stats(dv->lu, &s);
-	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I,"
+	    "s:o, s:o}",
 	    "pool", dv->pool->name, "name", info.name,
 	    "reads", (json_int_t)s.reads, "writes", (json_int_t)s.writes,
 	    "read_bytes", json_bytes(s.read_bytes),
 	    "write_bytes", json_bytes(s.write_bytes),
 	    "others", (json_int_t)s.others, "errors", (json_int_t)s.errors,
 	    "read_us", (json_int_t)(s.read_ns / 1000),
-	    "write_us", (json_int_t)(s.write_ns / 1000));
+	    "write_us", (json_int_t)(s.write_ns / 1000),
+	    "read_latency_log2_us", counts(s.read_latency, SCSI_LATENCIES),
+	    "write_latency_log2_us",
+	    counts(s.write_latency, SCSI_LATENCIES));
 }
 
 static json_t *
 member_stats(const struct raid_member_info *m)
 {
-	json_t *latency = json_array();
-
-	for (unsigned i = 0; i < RAID_LATENCIES; i++)
-		json_array_append_new(latency,
-		    json_integer((json_int_t)m->latency[i]));
 	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o}",
 	    "path", m->path, "reads", (json_int_t)m->reads,
 	    "writes", (json_int_t)m->writes,
@@ -372,7 +382,7 @@ member_stats(const struct raid_member_info *m)
 	    "write_errors", (json_int_t)m->write_errors,
 	    "corrected_errors", (json_int_t)m->corrected_errors,
 	    "stalls", (json_int_t)m->stalls,
-	    "read_latency_log2_us", latency);
+	    "read_latency_log2_us", counts(m->latency, RAID_LATENCIES));
 }
 
 static json_t *

@@ -39,6 +39,16 @@ round_up(uint64_t v, uint64_t align)
 	return round_down(v + align - 1, align);
 }
 
+/* The lowest i with ns < 2^i us, below `slots`: counts latencies. */
+static inline unsigned
+latency_slot(uint64_t ns, unsigned slots)
+{
+	uint64_t us = ns / 1000;
+	unsigned i = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
+
+	return MIN(i, slots - 1);
+}
+
 /* Does [off, off + len) lie in [0, size)?  Safe against wrap-around. */
 static inline bool
 range_ok(uint64_t off, uint64_t len, uint64_t size)

@@ -142,11 +142,9 @@ static const char *const guard_steps[] = { "READ", "DONE" };
 static void
 note_latency(struct guard *guard)
 {
-	uint64_t us = (loop_now(guard->raid->loop) - guard->op.start_ns) /
-	    1000;
-	unsigned i = us == 0 ? 0 : 64 - (unsigned)__builtin_clzll(us);
+	uint64_t ns = loop_now(guard->raid->loop) - guard->op.start_ns;
 
-	guard->member->latency[MIN(i, RAID_LATENCIES - 1)]++;
+	guard->member->latency[latency_slot(ns, RAID_LATENCIES)]++;
 }
 
 static void

@@ -164,10 +164,12 @@ count(struct scsi_cmd *cmd)
 		stats->reads++;
 		stats->read_bytes += cmd->in_wanted;
 		stats->read_ns += ns;
+		stats->read_latency[latency_slot(ns, SCSI_LATENCIES)]++;
 	} else if (type == &scsi_write_type) {
 		stats->writes++;
 		stats->write_bytes += MIN(cmd->out_len, cmd->out_wanted);
 		stats->write_ns += ns;
+		stats->write_latency[latency_slot(ns, SCSI_LATENCIES)]++;
 	} else {
 		stats->others++;
 	}

@@ -102,9 +102,14 @@ void scsi_lu_set_params(struct scsi_lu *lu,
 /* Hold `op` until no command is in flight on the lu. */
 void scsi_lu_drain(struct scsi_lu *lu, struct op *op);
 
+#define SCSI_LATENCIES 28u
+
 struct scsi_lu_stats {
 	uint64_t reads, writes, read_bytes, write_bytes, others, errors;
 	uint64_t read_ns, write_ns;	/* summed service time */
+	/* commands that took less than 2^i us */
+	uint64_t read_latency[SCSI_LATENCIES];
+	uint64_t write_latency[SCSI_LATENCIES];
 };
 void scsi_lu_get_stats(const struct scsi_lu *lu, struct scsi_lu_stats *stats);
 

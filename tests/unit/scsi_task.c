@@ -485,6 +485,7 @@ statistics_add_up(void **state)
 {
 	struct fix *f = *state;
 	struct scsi_lu_stats stats;
+	uint64_t reads = 0, writes = 0;
 
 	start_write(f, &w[0], A, 0);
 	fix_finish(f, &w[0]);
@@ -498,6 +499,17 @@ statistics_add_up(void **state)
 	assert_int_equal(stats.write_bytes, 512);
 	assert_int_equal(stats.reads, 2);
 	assert_int_equal(stats.read_bytes, 1024);
+	for (unsigned i = 0; i < SCSI_LATENCIES; i++) {
+		reads += stats.read_latency[i];
+		writes += stats.write_latency[i];
+	}
+	assert_int_equal(reads, 2);
+	assert_int_equal(writes, 1);
+	assert_int_equal(latency_slot(0, SCSI_LATENCIES), 0);
+	assert_int_equal(latency_slot(1000, SCSI_LATENCIES), 1);
+	assert_int_equal(latency_slot(1023999, SCSI_LATENCIES), 10);
+	assert_int_equal(latency_slot(UINT64_MAX, SCSI_LATENCIES),
+	    SCSI_LATENCIES - 1);
 	assert_int_equal(stats.others, 1);
 	assert_int_equal(stats.errors, 1);
 }
