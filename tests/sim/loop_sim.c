@@ -91,100 +91,7 @@ rng_one_in(struct rng *rng, uint64_t n)
 	return rng_below(rng, n) == 0;
 }
 
-/* --- history --- */
-
-uint64_t
-sim_hash(uint64_t hash, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	uint64_t word;
-
-	for (; len >= sizeof(word); p += sizeof(word), len -= sizeof(word)) {
-		memcpy(&word, p, sizeof(word));
-		hash = (hash ^ word) * 0x9fb21c651e98df25u;
-		hash ^= hash >> 29;
-	}
-	for (; len > 0; p++, len--)
-		hash = (hash ^ *p) * 0x100000001b3u;
-	return hash;
-}
-
-uint64_t
-sim_hash_iov(const struct iovec *iov, unsigned niov, size_t len)
-{
-	uint64_t hash = 1;
-
-	for (unsigned i = 0; i < niov && len > 0; i++) {
-		size_t part = MIN(iov[i].iov_len, len);
-
-		hash = sim_hash(hash, iov[i].iov_base, part);
-		len -= part;
-	}
-	return hash;
-}
-
-static const char *
-add_line(struct sim *sim, const char *fmt, va_list ap)
-{
-	char *line = sim->lines[sim->nkept++ % SIM_LINES];
-	int n = snprintf(line, SIM_LINE_MAX, "%9llu.%03llu ",
-	    (unsigned long long)(sim->now_ns / 1000000),
-	    (unsigned long long)(sim->now_ns / 1000 % 1000));
-
-	assert(n > 0 && (unsigned)n < SIM_LINE_MAX);
-	vsnprintf(line + n, SIM_LINE_MAX - (unsigned)n, fmt, ap);
-	if (sim->verbose)
-		fprintf(stderr, "%s\n", line);
-	return line;
-}
-
-void
-sim_trace(struct sim *sim, const char *fmt, ...)
-{
-	const char *line;
-	va_list ap;
-
-	va_start(ap, fmt);
-	line = add_line(sim, fmt, ap);
-	va_end(ap);
-	sim->hash = sim_hash(sim->hash, line, strlen(line));
-	sim->nlines++;
-}
-
-void
-sim_note(struct sim *sim, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	(void)add_line(sim, fmt, ap);
-	va_end(ap);
-}
-
-uint64_t
-sim_history_hash(const struct sim *sim)
-{
-	return sim->hash;
-}
-
-uint64_t
-sim_history_lines(const struct sim *sim)
-{
-	return sim->nlines;
-}
-
-static void
-print_history(const struct sim *sim)
-{
-	uint64_t n = MIN(sim->nkept, (uint64_t)SIM_LINES);
-
-	if (sim->verbose)
-		return;			/* has been printed already */
-	fprintf(stderr, "history, the last %llu of %llu lines:\n",
-	    (unsigned long long)n, (unsigned long long)sim->nkept);
-	for (uint64_t i = sim->nkept - n; i < sim->nkept; i++)
-		fprintf(stderr, "  %s\n", sim->lines[i % SIM_LINES]);
-}
+/* --- failure --- */
 
 static void
 print_ops(const struct loop *loop)
@@ -204,7 +111,7 @@ sim_fail(struct sim *sim, const char *fmt, ...)
 {
 	va_list ap;
 
-	print_history(sim);
+	sim_print_history(sim);
 	if (sim->loop != NULL)
 		print_ops(sim->loop);
 	fprintf(stderr, "seed %llu fails at %llu ms: ",

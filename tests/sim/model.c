@@ -158,16 +158,27 @@ model_write(struct model *model, enum model_kind kind, uint64_t lba,
 	return number;
 }
 
+/*
+ * Number and address, then words that no other sector has in these places, nor
+ * has the XOR of other sectors: a sum does not go through XOR.
+ */
 static void
 fill_sector(uint64_t number, uint64_t lba, uint8_t *buf)
 {
+	static uint64_t salt[MODEL_SECTOR / sizeof(uint64_t)];
 	struct rng rng = { .state = number << 40 ^ lba };
-	uint64_t words[MODEL_SECTOR / sizeof(uint64_t)];
+	uint64_t words[nitems(salt)], base = rng_next(&rng);
 
+	if (salt[0] == 0) {
+		struct rng salts = { .state = 1 };
+
+		for (unsigned i = 0; i < nitems(salt); i++)
+			salt[i] = rng_next(&salts);
+	}
 	words[0] = number;
 	words[1] = lba;
 	for (unsigned i = 2; i < nitems(words); i++)
-		words[i] = rng_next(&rng);
+		words[i] = base + salt[i];
 	memcpy(buf, words, sizeof(words));
 }
 

@@ -38,7 +38,7 @@ struct disk_req {
 	struct sim_disk *disk;
 	struct io *io;
 	uint8_t *data;			/* write: copy made at submit */
-	uint64_t hash;
+	uint32_t sum;			/* of the buffer at submit */
 	uint64_t seq;			/* flush: covers stamps up to this */
 	int result;			/* fate decided early, e.g. -ENODEV */
 };
@@ -261,7 +261,7 @@ write_done(struct disk_req *req)
 	const struct io *io = req->io;
 
 	if (io->kind == IO_WRITE &&
-	    sim_hash_iov(io->iov, io->niov, io->len) != req->hash)
+	    sim_sum_iov(io->iov, io->niov, io->len) != req->sum)
 		sim_fail(disk->sim, "%s: the buffer of the write at %llu+%llu "
 		    "was changed in flight", disk->name,
 		    (unsigned long long)io->off, (unsigned long long)io->len);
@@ -377,7 +377,7 @@ file_submit(struct file *file, struct io *io, struct op *waiter)
 		if (req->data == NULL)
 			sim_fail(disk->sim, "no memory");
 		iov_to_buf(io->iov, io->niov, 0, req->data, io->len);
-		req->hash = sim_hash_iov(io->iov, io->niov, io->len);
+		req->sum = sim_sum_iov(io->iov, io->niov, io->len);
 	} else if (io->kind == IO_READ) {
 		for (unsigned i = 0; i < io->niov; i++)
 			memset(io->iov[i].iov_base, 0xdb, io->iov[i].iov_len);

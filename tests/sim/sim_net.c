@@ -44,7 +44,7 @@ struct sock {
 	struct bytes in;		/* delivered, not received */
 	bool in_end, dead, shut;
 	struct io *rx, *tx;
-	uint64_t tx_hash;
+	uint32_t tx_sum;
 	struct event rx_event, tx_event;
 };
 
@@ -247,7 +247,7 @@ tx_fire(struct event *event)
 		event_add(sock->sim, event, NSEC_PER_MSEC, tx_fire);
 		return;
 	}
-	if (sim_hash_iov(io->iov, io->niov, io->len) != sock->tx_hash)
+	if (sim_sum_iov(io->iov, io->niov, io->len) != sock->tx_sum)
 		sim_fail(sock->sim, "a buffer of %llu bytes was changed while "
 		    "it was sent", (unsigned long long)io->len);
 	sock->tx = NULL;
@@ -343,7 +343,7 @@ sock_send(struct sock *sock, struct io *io, const struct iovec *iov,
 	assert(sock->tx == NULL);
 	start(sock, io, IO_SEND, iov, niov, waiter);
 	sock->tx = io;
-	sock->tx_hash = sim_hash_iov(iov, niov, io->len);
+	sock->tx_sum = sim_sum_iov(iov, niov, io->len);
 	if (conn != NULL && !sock->dead && !sock->shut) {
 		for (unsigned i = 0; i < niov; i++)
 			append(sock->sim, &conn->to_conn, iov[i].iov_base,

@@ -7,7 +7,7 @@
 #include "tests/sim/sim.h"
 
 #define SIM_LINES 400u		/* of history, kept for a failure */
-#define SIM_LINE_MAX 120u
+#define SIM_WORDS 16u		/* of arguments in a line */
 #define SIM_TICK_NS ((uint64_t)8192)	/* so that events share turns */
 
 /* Something that will happen.  Embedded in what it happens to. */
@@ -15,6 +15,14 @@ struct event {
 	uint64_t at_ns, tie;	/* ties are in random order */
 	void (*fn)(struct event *event);
 	unsigned slot;		/* place in the heap + 1; 0 = not there */
+};
+
+/* A line of history, not yet text (history.c). */
+struct sim_line {
+	uint64_t now_ns;
+	const char *fmt;
+	unsigned nwords;
+	uint64_t words[SIM_WORDS];
 };
 
 struct sim {
@@ -31,7 +39,7 @@ struct sim {
 	TAILQ_HEAD(, sock) socks;
 	uint16_t next_port;
 	uint64_t hash, nlines, nkept;
-	char lines[SIM_LINES][SIM_LINE_MAX];
+	struct sim_line lines[SIM_LINES];
 };
 
 struct loop {
@@ -55,8 +63,9 @@ void sim_net_kill(struct sim *sim);
 /* Nothing of the process may be open. */
 bool sim_disks_idle(const struct sim *sim);
 
-/* For checks that a buffer is left alone while a request uses it. */
 uint64_t sim_hash(uint64_t hash, const void *data, size_t len);
-uint64_t sim_hash_iov(const struct iovec *iov, unsigned niov, size_t len);
+void sim_print_history(const struct sim *sim);
+/* For checks that a buffer is left alone while a request uses it. */
+uint32_t sim_sum_iov(const struct iovec *iov, unsigned niov, size_t len);
 
 #endif
