@@ -2,17 +2,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # kill -9 of the daemon under a verified write load, again and again: served
 # again in under two seconds each time and nothing acknowledged is lost.
-# KILLS=n sets how often (50).
+# KILLS=n sets how often (50): three fifths on a volume with writethrough, one
+# fifth on a durable one, one tenth with a member missing, one tenth while
+# members are lost and rebuilt.
 . "${srcdir:-$(dirname "$0")/../..}/tests/lib.sh"
 need_tools python3
 wverify=$DOZO_BUILD/tests/tools/wverify
 [ -x "$wverify" ] || skip_all "wverify is not built (libiscsi-dev)"
 dozo_init kill
 
-# kill_loop NAME TIMES URL [OPTION]
+# kill_loop NAME TIMES URL OPTION BEFORE: the command BEFORE runs before each.
 kill_loop() {
 	out=$DOZO_DIR/wverify.out
 	: >"$out"
+	# shellcheck disable=SC2086
 	"$wverify" $4 -m 24 -s "$$" "$3" >"$out" 2>&1 &
 	writer=$!
 	wait_line "$out" "^ready" 30 || {
@@ -24,6 +27,7 @@ kill_loop() {
 	while [ "$done" -lt "$2" ]; do
 		# Between none and half a second of load.
 		sleep "0.$((done * 37 % 50 + 10))"
+		"$5"
 		dozo_kill
 		dozo_start || break
 		done=$((done + 1))
@@ -61,11 +65,38 @@ url_durable=$url
 check "the pool has PPL" sh -c "'$DOZO_BUILD/dozoctl' --socket \
     '$DOZO_DIR/control.sock' pool status p | grep -q ppl"
 
-kill_loop "writethrough" $((kills * 3 / 5)) "$url_through"
-kill_loop "durable" $((kills / 5)) "$url_durable"
+kill_loop "writethrough" $((kills * 3 / 5)) "$url_through" "" true
+kill_loop "durable" $((kills / 5)) "$url_durable" "" true
 check "a member fails" ctl disk fail "$DOZO_DIR/p-1.img"
 # What was under way to the missing member, and not acknowledged, may be lost.
-kill_loop "one member missing" $((kills - kills * 4 / 5)) "$url_through" -l
+kill_loop "one member missing" $((kills / 10)) "$url_through" -l true
+
+# lose_member: a whole array loses its oldest member and gets a new disk; what
+# it lost the last time is thrown away.
+members="p-0 p-2 p-3"
+lost=p-1
+added=0
+struck=0
+lose_member() {
+	if ctl pool status p --json | grep -q '"degraded": *0'; then
+		rm -f "$DOZO_DIR/$lost.img"
+		lost=${members%% *}
+		members=${members#* }
+		ctl disk fail "$DOZO_DIR/$lost.img" >/dev/null ||
+		    fail "member $lost fails"
+	elif ctl pool status p --json | grep -q '"rebuilding"'; then
+		struck=$((struck + 1))
+		return
+	fi
+	added=$((added + 1))
+	members="$members new-$added"
+	truncate -s 64M "$DOZO_DIR/new-$added.img"
+	ctl pool add-spare p --disk "$DOZO_DIR/new-$added.img" >/dev/null ||
+	    fail "disk new-$added is added"
+	struck=$((struck + 1))
+}
+kill_loop "rebuild" $((kills - kills / 10 * 9)) "$url_through" -l lose_member
+echo "# rebuild: killed $struck times in one, $added disks were added"
 
 dozo_stop
 examine_members
