@@ -28,6 +28,7 @@ struct assembly {
 	bool out[CANDIDATES];		/* rejected */
 	int role[CANDIDATES];		/* -1: spare */
 	const struct sb1 *best;		/* the freshest superblock */
+	bool mixed;			/* they do not agree on the policy */
 	int by_role[RAID_MEMBERS_MAX];	/* candidate, -1 = none */
 	struct raid_map map;
 	uint8_t *mem;
@@ -258,6 +259,36 @@ has_bitmap(const struct sb1 *sb)
 	return (sb->feature_map & SB1_BITMAP) != 0;
 }
 
+/*
+ * A change of the consistency policy writes superblocks one after the other,
+ * while the array is clean.  If it was cut short, or a log is not there on all
+ * members for another reason, none has one: that is always right, as long as
+ * a dirty array is resynced.
+ */
+static void
+settle_policy(struct assembly *a)
+{
+	bool bitmap = has_bitmap(a->best), ppl = has_ppl(a->best);
+
+	for (unsigned i = 0; i < a->n; i++) {
+		struct sb1 *sb = &a->probe[i].sb;
+
+		if (a->out[i])
+			continue;
+		if (has_bitmap(sb) && has_ppl(sb))	/* nonsense */
+			sb1_clear_log(sb);
+		if (a->role[i] < 0)
+			continue;
+		a->mixed |= has_bitmap(sb) != has_bitmap(a->best) ||
+		    has_ppl(sb) != has_ppl(a->best);
+		bitmap &= has_bitmap(sb);
+		ppl &= has_ppl(sb);
+	}
+	for (unsigned i = 0; i < a->n && a->mixed && !bitmap && !ppl; i++)
+		if (!a->out[i])
+			sb1_clear_log(&a->probe[i].sb);
+}
+
 static int
 check_parity_known(struct assembly *a)
 {
@@ -358,8 +389,10 @@ choose(struct assembly *a)
 	spec_from_sb(&spec, a->best);
 	if ((rc = raid_map_init(&a->map, spec.level, spec.layout,
 	    spec.members, spec.chunk_bytes, spec.member_bytes,
-	    &a->pub->err)) < 0 || (rc = assign_roles(a)) < 0 ||
-	    (rc = check_features(a)) < 0)
+	    &a->pub->err)) < 0 || (rc = assign_roles(a)) < 0)
+		return rc;
+	settle_policy(a);
+	if ((rc = check_features(a)) < 0)
 		return rc;
 	return check_complete(a);
 }
@@ -415,6 +448,10 @@ build(struct assembly *a, struct raid *raid)
 		m->state = RAID_MEMBER_SPARE;
 		raid->nspares++;
 	}
+	if (a->mixed)
+		raid_tell(raid, "its members do not agree on the consistency "
+		    "policy: it is %s now", raid_policy_name(
+		    raid->spec.policy));
 	assert(raid_level_serves(&raid->map, raid->missing));
 	raid->events = best->events;
 	for (unsigned i = 0; i < raid->map.n; i++)	/* one table for all */

@@ -260,6 +260,15 @@ sb1_role(const struct sb1 *sb, uint32_t dev_number)
 	return sb->roles[dev_number];
 }
 
+void
+sb1_clear_log(struct sb1 *sb)
+{
+	sb->feature_map &= ~sb1_log_bits(sb);
+	sb->bitmap_offset = 0;
+	sb->ppl_offset = 0;
+	sb->ppl_size = 0;
+}
+
 uint64_t
 sb1_bitmap_area(const struct sb1 *sb)
 {

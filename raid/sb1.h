@@ -102,6 +102,14 @@ int sb1_check_engine(const struct sb1 *sb, struct err *err);
 
 /* The role of `dev_number` in this table; SB1_ROLE_SPARE beyond its end. */
 uint16_t sb1_role(const struct sb1 *sb, uint32_t dev_number);
+/* The bits that say which log it has: the consistency policy. */
+static inline uint32_t
+sb1_log_bits(const struct sb1 *sb)
+{
+	return sb->feature_map & (SB1_BITMAP | SB1_PPL | SB1_MULTIPLE_PPLS);
+}
+/* From now on it has none: the policy is resync. */
+void sb1_clear_log(struct sb1 *sb);
 /* Bytes between the bitmap and what follows, at most 1 MiB. */
 uint64_t sb1_bitmap_area(const struct sb1 *sb);
 static inline bool

@@ -407,6 +407,63 @@ a_lost_member_is_recorded_before_the_write_is_acknowledged(void **state)
 }
 
 static void
+add_ppl(struct sb1 *sb)
+{
+	sb->feature_map |= SB1_PPL;
+	sb->ppl_offset = 8;
+	sb->ppl_size = 2048;
+}
+
+static void
+add_bitmap(struct sb1 *sb)
+{
+	sb->feature_map |= SB1_BITMAP;
+	sb->bitmap_offset = 8;
+}
+
+static void
+be_fresher(struct sb1 *sb)
+{
+	sb->events++;
+}
+
+/* Superblocks from the middle of a change of policy, and nonsense. */
+static void
+members_that_differ_in_policy_start_without_a_log(void **state)
+{
+	static const struct {
+		void (*change)(struct sb1 *sb);	/* of disk 0 */
+		unsigned fresher;		/* disk */
+	} mixed[] = {
+		{ add_ppl, 0 }, { add_ppl, 1 }, { add_bitmap, 0 },
+		{ add_bitmap, 1 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < nitems(mixed); i++) {
+		struct world *w = stopped(3);
+		struct raid_info info;
+		struct sb1 sb;
+
+		edit(w, 0, mixed[i].change);
+		edit(w, mixed[i].fresher, be_fresher);
+		assemble_without(w, &as, 0, false);
+		assert_non_null(as.raid);
+		raid_get_info(w->raid, &info);
+		assert_int_equal(info.spec.policy, RAID_POLICY_RESYNC);
+		assert_true(info.clean);
+		compare_all(w);
+		assert_int_equal(batch(w, 50 * 1024), 0);
+		for (unsigned k = 0; k < 3; k++) {
+			assert_int_equal(sb1_decode(&sb, blk_ram_data(
+			    w->ram[k]) + SB1_OFFSET, SB1_BYTES, NULL), 0);
+			assert_int_equal(sb1_log_bits(&sb), 0);
+		}
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
+static void
 create_refuses_what_it_must(void **state)
 {
 	struct world *w = stopped(3);
@@ -515,6 +572,8 @@ main(void)
 		    two_members_lost_at_once_come_back_without_rebuild),
 		cmocka_unit_test(
 		    a_lost_member_is_recorded_before_the_write_is_acknowledged),
+		cmocka_unit_test(
+		    members_that_differ_in_policy_start_without_a_log),
 		cmocka_unit_test(create_refuses_what_it_must),
 		cmocka_unit_test(create_without_one_member_works),
 		cmocka_unit_test(examine_tells_members_from_others),
