@@ -24,12 +24,11 @@ struct addition {
 };
 
 static bool
-is_ours(const struct raid *raid, const struct blk *blk,
+is_ours(struct raid *raid, const struct blk *blk,
     const uint8_t device_uuid[16])
 {
-	for (unsigned i = 0; i < raid->map.n + raid->nspares; i++) {
-		const struct member *m = i < raid->map.n ? &raid->member[i] :
-		    &raid->spare[i - raid->map.n];
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		const struct member *m = raid_disk(raid, i);
 
 		if (m->blk == blk || (member_live(m) && memcmp(
 		    m->sb.device_uuid, device_uuid, 16) == 0))
@@ -42,7 +41,7 @@ static int
 check_content(const struct raid_add *add, const struct addition *a,
     struct err *err)
 {
-	const struct raid *raid = add->raid;
+	struct raid *raid = add->raid;
 	const struct probe *probe = &a->probe;
 	const char *name = add->blk->name;
 	char uuid[UUID_TEXT];
@@ -135,16 +134,15 @@ check(struct raid_add *add, struct addition *a)
 
 /* A slot in the table that nobody here has, best one that nobody had. */
 static uint32_t
-free_number(const struct raid *raid, const struct sb1 *table)
+free_number(struct raid *raid, const struct sb1 *table)
 {
 	uint32_t best = UINT32_MAX;
 
 	for (uint32_t d = table->max_dev; d-- > 0;) {
 		bool used = false;
 
-		for (unsigned i = 0; i < raid->map.n + raid->nspares; i++) {
-			const struct member *m = i < raid->map.n ?
-			    &raid->member[i] : &raid->spare[i - raid->map.n];
+		for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+			const struct member *m = raid_disk(raid, i);
 
 			used |= member_live(m) && m->sb.dev_number == d;
 		}

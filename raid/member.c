@@ -30,6 +30,20 @@ raid_member_state_name(enum raid_member_state state)
 	return state_names[state];
 }
 
+unsigned
+raid_ndisks(const struct raid *raid)
+{
+	return raid->map.n + raid->nspares;
+}
+
+struct member *
+raid_disk(struct raid *raid, unsigned i)
+{
+	assert(i < raid_ndisks(raid));
+	return i < raid->map.n ? &raid->member[i] :
+	    &raid->spare[i - raid->map.n];
+}
+
 static void
 count_io(struct member *m, enum io_kind kind, uint64_t len)
 {

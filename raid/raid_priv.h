@@ -79,6 +79,9 @@ member_live(const struct member *m)
 	return m->blk != NULL && m->state != RAID_MEMBER_MISSING &&
 	    m->state != RAID_MEMBER_FAULTY;
 }
+/* All that have a superblock of ours: members by role, then spares. */
+unsigned raid_ndisks(const struct raid *raid);
+struct member *raid_disk(struct raid *raid, unsigned i);
 /* Errors that mean the device itself is gone, not one sector. */
 static inline bool
 errno_is_gone(int result)
@@ -289,6 +292,24 @@ void raid_clean_start(struct raid *raid, struct op *parent);
 /* Fill a member's superblock from the array's state and encode it. */
 void member_encode(struct member *m, bool dirty);
 
+/* --- who takes which place (place.c) --- */
+
+enum place_change {
+	PLACE_NONE,
+	PLACE_SPARE,			/* a spare that of a missing member */
+};
+
+struct place {
+	enum place_change change;
+	unsigned role;
+};
+
+/* What is to be exchanged as soon as nothing is in flight. */
+enum place_change place_due(const struct raid *raid);
+/* The array is frozen and quiet: do it, then check and record it. */
+void place_take(struct raid *raid, struct op *op);
+void place_taken(struct raid *raid, struct op *op);
+
 /* --- the sweep over all rows (sweep.c) --- */
 
 #define SWEEP_BATCH 16u
@@ -343,6 +364,7 @@ struct raid {
 	unsigned writers;		/* in flight */
 	uint64_t nwriters;		/* since the start */
 	struct sweep sweep;
+	struct place place;
 	struct op_queue idle_waiting;	/* stop: until nothing is in flight */
 	unsigned active;		/* requests in work */
 	const struct op *freezer;	/* new requests wait; NULL: none do */

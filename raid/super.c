@@ -21,20 +21,6 @@
 
 #define LOG_AREA LOG_RAID
 
-static struct member *
-member_at(struct raid *raid, unsigned i)
-{
-	return i < raid->map.n ? &raid->member[i] :
-	    &raid->spare[i - raid->map.n];
-}
-
-static unsigned
-nmembers(const struct raid *raid)
-{
-	assert(raid->map.n + raid->nspares <= 2 * RAID_MEMBERS_MAX);
-	return raid->map.n + raid->nspares;
-}
-
 /* Everybody's role, by dev_number; who is not here is faulty. */
 static void
 encode_roles(struct raid *raid, struct sb1 *sb)
@@ -42,8 +28,8 @@ encode_roles(struct raid *raid, struct sb1 *sb)
 	for (unsigned d = 0; d < sb->max_dev; d++)
 		if (sb1_role_active(sb->roles[d]))
 			sb->roles[d] = SB1_ROLE_FAULTY;
-	for (unsigned i = 0; i < nmembers(raid); i++) {
-		const struct member *m = member_at(raid, i);
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		const struct member *m = raid_disk(raid, i);
 		uint16_t role = (uint16_t)m->role;
 
 		if (m->blk == NULL || m->sb.dev_number >= sb->max_dev)
@@ -113,8 +99,8 @@ static const char *const sb_steps[] = {
 static void
 submit_all(struct raid *raid, enum io_kind kind, struct op *op)
 {
-	for (unsigned i = 0; i < nmembers(raid); i++) {
-		struct member *m = member_at(raid, i);
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		struct member *m = raid_disk(raid, i);
 
 		m->sb_io.result = 0;
 		if (member_live(m))
@@ -126,8 +112,8 @@ submit_all(struct raid *raid, enum io_kind kind, struct op *op)
 static void
 note_sb_failures(struct raid *raid, bool probe)
 {
-	for (unsigned i = 0; i < nmembers(raid); i++) {
-		struct member *m = member_at(raid, i);
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		struct member *m = raid_disk(raid, i);
 
 		if (!member_live(m) || m->sb_io.result == 0)
 			continue;
@@ -148,9 +134,9 @@ sb_encode(struct raid *raid, struct sb_update *u, struct op *op)
 	if (!u->dirty)
 		raid->dirty_on_disk = false;
 	raid->events++;
-	for (unsigned i = 0; i < nmembers(raid); i++)
-		if (member_live(member_at(raid, i)))
-			member_encode(member_at(raid, i), u->dirty);
+	for (unsigned i = 0; i < raid_ndisks(raid); i++)
+		if (member_live(raid_disk(raid, i)))
+			member_encode(raid_disk(raid, i), u->dirty);
 	submit_all(raid, IO_WRITE, op);
 }
 

@@ -6,9 +6,7 @@
  *
  * Invariants: what a sweep has achieved (raid->synced, member->recovered)
  * only grows, and reaches the superblocks only after a flush; a row that
- * cannot be read stops a resync or rebuild there, it is never skipped.  A
- * member is exchanged only while no request, log or superblock is in work,
- * so no result of the old disk is taken for one of the new.
+ * cannot be read stops a resync or rebuild there, it is never skipped.
  */
 #include "raid/raid_priv.h"
 
@@ -20,11 +18,11 @@
 #define CHECKPOINT_NS (10 * NSEC_PER_SEC)
 #define PAUSE_MAX_MS 100u
 
-enum sweep_step { SW_CHOOSE, SW_QUIESCE, SW_TAKE, SW_TAKEN, SW_BATCH,
-	SW_BATCHED, SW_FLUSH, SW_FLUSHED, SW_END };
+enum sweep_step { SW_CHOOSE, SW_QUIESCE, SW_TAKE, SW_TAKEN, SW_THAW,
+	SW_BATCH, SW_BATCHED, SW_FLUSH, SW_FLUSHED, SW_END };
 static const char *const sweep_steps[] = {
-	"CHOOSE", "QUIESCE", "TAKE", "TAKEN", "BATCH", "BATCHED", "FLUSH",
-	"FLUSHED", "END",
+	"CHOOSE", "QUIESCE", "TAKE", "TAKEN", "THAW", "BATCH", "BATCHED",
+	"FLUSH", "FLUSHED", "END",
 };
 
 static const char *const task_names[] = {
@@ -73,40 +71,6 @@ rebuilding_role(const struct raid *raid)
 	return -1;
 }
 
-/* Does this spare hold an array member, with room for the log? */
-static bool
-spare_fits(const struct raid *raid, const struct member *m)
-{
-	const struct sb1 *sb = &m->sb;
-	uint64_t room;
-
-	if (m->guided && (raid->missing >> m->former & 1) == 0)
-		return false;		/* its place is taken */
-	if (m->state != RAID_MEMBER_SPARE ||
-	    sb->data_size * SECTOR < raid->map.member_size ||
-	    m->blk->geo.logical_block > raid->blk.geo.logical_block)
-		return false;
-	if (raid->bitmap != NULL && (bitmap_area(m, raid->bitmap->private,
-	    &room) == 0 || room < raid->bitmap->nblocks * BITMAP_BLOCK))
-		return false;
-	if (raid->bitmap != NULL && !raid->bitmap->private &&
-	    ((sb->feature_map & SB1_BITMAP) == 0 ||
-	    sb->bitmap_offset % 8 != 0))
-		return false;
-	return raid->ppl == NULL || ((sb->feature_map &
-	    (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0 && sb->ppl_offset > 0 &&
-	    sb->ppl_size * SECTOR >= PPL_AREA_MIN);
-}
-
-static int
-find_spare(const struct raid *raid)
-{
-	for (unsigned i = 0; i < raid->nspares; i++)
-		if (spare_fits(raid, &raid->spare[i]))
-			return (int)i;
-	return -1;
-}
-
 /* The next thing to do, as the step that begins it. */
 static enum sweep_step
 choose(struct raid *raid, struct sweep *sweep)
@@ -122,7 +86,7 @@ choose(struct raid *raid, struct sweep *sweep)
 		    raid->map.row_bytes;
 		return SW_BATCH;
 	}
-	if (!sweep->stuck && raid->missing != 0 && find_spare(raid) >= 0)
+	if (!sweep->stuck && place_due(raid) != PLACE_NONE)
 		return SW_QUIESCE;
 	if (raid->missing != 0 || role >= 0)
 		return SW_END;
@@ -152,72 +116,6 @@ begin(struct raid *raid, struct sweep *sweep)
 	raid_tell(raid, "%s starts at byte %llu of each member",
 	    raid_task_name(sweep_task(sweep)), (unsigned long long)
 	    (sweep->next * raid->map.row_bytes));
-}
-
-/* --- a spare takes a place --- */
-
-static void
-move_member(struct member *dst, struct member *src)
-{
-	assert(src->blk != NULL && dst != src);
-	dst->blk = src->blk;
-	dst->sb = src->sb;
-	dst->data_off = src->data_off;
-	dst->guided = src->guided;
-	dst->former = src->former;
-	dst->state = src->state;
-	dst->corrected_errors = src->corrected_errors;
-	dst->read_errors = src->read_errors;
-	dst->write_errors = src->write_errors;
-	dst->reads = dst->writes = dst->read_bytes = dst->write_bytes = 0;
-	dst->stalls = 0;
-	memset(dst->latency, 0, sizeof(dst->latency));
-	assert(dst->late == 0 && src->late == 0);
-	src->blk = NULL;
-	src->state = RAID_MEMBER_MISSING;
-}
-
-static void
-take_spare(struct raid *raid, struct sweep *sweep, struct op *op)
-{
-	int i = find_spare(raid);
-	unsigned role = (unsigned)__builtin_ctz(raid->missing);
-	struct member *m = &raid->member[role], *spare;
-
-	assert(raid->active == 0 && !raid->sb_running);
-	sweep->role = role;
-	if (i >= 0) {
-		spare = &raid->spare[i];
-		blk_close(m->blk);
-		move_member(m, spare);
-		raid->nspares--;
-		if ((unsigned)i != raid->nspares)
-			move_member(spare, &raid->spare[raid->nspares]);
-		m->state = RAID_MEMBER_REBUILDING;
-		m->recovered = m->checkpoint = 0;
-		raid->missing &= ~(UINT32_C(1) << role);
-		raid_changed(raid);
-		raid_tell(raid, "spare %s takes the place of member %u",
-		    m->blk->name, role);
-		if (raid->ppl != NULL) {
-			ppl_set_area(raid, role);
-			ppl_submit_empty(&raid->ppl[role], op);
-		}
-		if (raid->bitmap != NULL) {
-			bitmap_note_member(raid->bitmap);
-			bitmap_write(raid->bitmap, op);
-		}
-	}
-	raid_thaw(raid);
-}
-
-static void
-taken(struct raid *raid, struct sweep *sweep, struct op *op)
-{
-	if (raid->ppl != NULL && raid->ppl[sweep->role].io.result != 0)
-		member_fail(&raid->member[sweep->role], "its partial parity "
-		    "log could not be written");
-	raid_record(raid, op);
 }
 
 /* --- batches --- */
@@ -453,11 +351,15 @@ sweep_run(struct op *op)
 			op->step = SW_TAKE;
 		return;
 	case SW_TAKE:
-		take_spare(raid, sweep, op);
+		place_take(raid, op);
 		op->step = SW_TAKEN;
 		return;
 	case SW_TAKEN:
-		taken(raid, sweep, op);
+		place_taken(raid, op);
+		op->step = SW_THAW;
+		return;
+	case SW_THAW:
+		raid_thaw(raid);
 		op->step = SW_CHOOSE;
 		return;
 	case SW_BATCH:
