@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -366,6 +367,44 @@ tcp_echo_over_ipv4_any_and_unix(void **state)
 	echo_over(&un);
 }
 
+/* The listening socket is found by its port: the loop does not tell. */
+static int
+find_listening(uint16_t port)
+{
+	for (int fd = 3; fd < 256; fd++) {
+		struct sockaddr_in in = { .sin_family = AF_UNSPEC };
+		socklen_t len = sizeof(in);
+
+		if (getsockname(fd, (struct sockaddr *)&in, &len) == 0 &&
+		    in.sin_family == AF_INET && ntohs(in.sin_port) == port)
+			return fd;
+	}
+	return -1;
+}
+
+static void
+listener_does_not_let_bbr_pace(void **state)
+{
+	struct sock_addr addr = { .text = "127.0.0.1" };
+	struct listener *listener;
+	struct err err = { 0 };
+	struct loop *loop = loop_new(&err);
+	char name[16] = "";
+	socklen_t len = sizeof(name) - 1;
+	int fd;
+
+	(void)state;
+	assert_int_equal(listener_open(loop, &addr, on_accept, NULL,
+	    &listener, &err), 0);
+	listener_get_addr(listener, &addr);
+	fd = find_listening(addr.port);
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name,
+	    &len), 0);
+	assert_string_not_equal(name, "bbr");
+	listener_close(listener);
+	loop_free(loop);
+}
+
 static int
 make_dir(void **state)
 {
@@ -394,6 +433,7 @@ main(void)
 		cmocka_unit_test(timers_fire_in_order_of_time),
 		cmocka_unit_test(signal_is_delivered_in_a_turn),
 		cmocka_unit_test(tcp_echo_over_ipv4_any_and_unix),
+		cmocka_unit_test(listener_does_not_let_bbr_pace),
 	};
 
 	return cmocka_run_group_tests_name("core/loop", tests, make_dir,
