@@ -10,7 +10,7 @@ struct scenario {
 	void (*play)(struct sim *sim, struct rng *rng);
 };
 
-extern const struct scenario scenario_disk, scenario_pool, scenario_raid,
-    scenario_target;
+extern const struct scenario scenario_disk, scenario_cache, scenario_pool,
+    scenario_raid, scenario_target;
 
 #endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the cache share.
+ *
+ * Memory is cut into pages of 4 KiB.  Sixteen neighbours on the device form a
+ * group, the unit of look-up.  Each 512 bytes of a page are valid or not,
+ * dirty or not.
+ *
+ * Invariants:
+ *  - Dirty sectors are valid.  Valid ones that are not dirty are what the
+ *    device holds, or a write in flight there will change them.
+ *  - A page that is pinned is being read by the device or a socket: it is
+ *    never changed.  A write to it puts a copy in its place.
+ *  - No dirty sector lies under a change in flight to the device; a group is
+ *    written back by one work at a time.  So the device sees the writes to a
+ *    sector in their order.
+ *  - A page is free, or gone (given back to the system), or on one of the two
+ *    queues of replacement, or on none because it is dirty, being written
+ *    back, or an orphan: pinned, and no longer in its group.
+ */
+#ifndef BLOCK_CACHE_PRIV_H
+#define BLOCK_CACHE_PRIV_H
+
+#include "block/cache.h"
+#include "core/buf.h"
+
+#define SECTOR		((uint64_t)512)
+#define PAGE		((uint64_t)4096)
+#define PAGE_SECTORS	8u
+#define GROUP_PAGES	16u
+#define GROUP		(GROUP_PAGES * PAGE)
+#define SLAB_PAGES	512u	/* given back to the system together */
+#define FREQ_MAX	3u
+
+#define CACHE_REQS	512u	/* requests in work; more wait */
+#define CACHE_WORKS	16u	/* regions written back at a time */
+#define REGION_MAX	(MIB)
+#define REGION_GROUPS	((unsigned)(REGION_MAX / GROUP))
+#define WORK_IOS	8u	/* in flight for one region */
+#define FILL_MAX	(256 * KIB)	/* longer reads are not kept */
+
+enum cpage_queue { Q_FREE, Q_GONE, Q_SMALL, Q_MAIN, Q_NONE };
+
+struct cgroup;
+
+struct cpage {
+	TAILQ_ENTRY(cpage) link;
+	struct cgroup *group;	/* NULL: free, gone or orphan */
+	uint16_t pins;
+	uint8_t valid, dirty;	/* bit per sector */
+	uint8_t slot;		/* in its group */
+	uint8_t freq;		/* hits, up to FREQ_MAX */
+	uint8_t queue;		/* enum cpage_queue */
+	bool flushing;		/* its dirty sectors are on the way */
+};
+TAILQ_HEAD(cpage_list, cpage);
+
+struct cache_vol;
+
+struct cgroup {
+	struct cgroup *next;		/* same bucket, or free */
+	struct cache_vol *vol;
+	uint64_t no;			/* offset / GROUP */
+	uint64_t gen;			/* of the vol when it became dirty */
+	TAILQ_ENTRY(cgroup) link;	/* vol->dirty, while listed */
+	uint32_t page[GROUP_PAGES];	/* index + 1, 0 = none */
+	uint16_t used, dirty;		/* bit per page */
+	bool listed, flushing;
+};
+TAILQ_HEAD(cgroup_list, cgroup);
+
+/* --- requests that take more than a look (cache_req.c) --- */
+
+struct cache_req {
+	struct op op;
+	struct cache_vol *vol;
+	struct io *orig;		/* NULL: the flush by the clock */
+	struct io io;			/* below */
+	uint64_t off, len;		/* orig's own */
+	uint64_t done, run;		/* bytes: finished, in flight */
+	uint64_t gen;			/* flush: what it covers */
+	uint64_t errors;		/* vol->errors at the start */
+	bool fill, spoilt;		/* read: to be kept; changed since */
+	TAILQ_ENTRY(cache_req) link;	/* vol->changes or vol->fills */
+	STAILQ_ENTRY(cache_req) free;
+	struct iovec iov[BUF_IOV_MAX + 1];
+};
+TAILQ_HEAD(cache_req_list, cache_req);
+STAILQ_HEAD(cache_req_free, cache_req);
+
+/* --- writing back (cache_flush.c) --- */
+
+struct cache_work {			/* one region */
+	struct op op;
+	struct cache_vol *vol;		/* NULL: free */
+	uint64_t gen;			/* the oldest in it */
+	unsigned ngroups;
+	struct cgroup *group[REGION_GROUPS];
+	unsigned npages;
+	struct cpage *page[REGION_GROUPS * GROUP_PAGES];
+	uint64_t page_no[REGION_GROUPS * GROUP_PAGES];
+	uint8_t mask[REGION_GROUPS * GROUP_PAGES];	/* sectors to write */
+	unsigned next, bit;		/* page and sector to send next */
+	unsigned nios, niov;
+	struct io io[WORK_IOS];
+	struct iovec iov[REGION_GROUPS * GROUP_PAGES + WORK_IOS];
+	int result;
+};
+
+struct cache_vol {
+	struct blk blk;
+	struct cache *cache;
+	struct blk *lower;
+	uint32_t id;
+	uint64_t region;		/* bytes written back together */
+	bool write_back;
+	bool failing;			/* the last write-back failed */
+	int error;			/* why */
+	uint64_t errors;		/* how often */
+	TAILQ_ENTRY(cache_vol) link;
+	struct cache_req_list changes;	/* in flight below, in order */
+	struct cache_req_list fills;	/* reads that want to be kept */
+	struct op_queue change_wait;	/* for an earlier change */
+	/* writing back */
+	struct cgroup_list dirty;	/* oldest first */
+	uint64_t gen;			/* of what becomes dirty now */
+	uint64_t goal;			/* write back all up to this */
+	bool unflushed;			/* the device may hold it in memory */
+	struct timer timer;
+	struct cache_req by_clock;
+	bool by_clock_busy;
+	struct op_queue close_wait;
+	struct cache_stats stats;
+};
+
+struct cache {
+	struct loop *loop;
+	void *map;			/* holds the arena, aligned */
+	uint8_t *arena;
+	uint32_t npages, limit;		/* pages: all, may be used */
+	uint32_t touched;		/* pages ever used: [0, touched) */
+	uint32_t used, dirty;		/* pages; dirty: not reusable yet */
+	struct cpage *page;
+	uint16_t *slab_live;		/* pages of it that are not gone */
+	struct cpage_list free, small, main;
+	uint32_t nsmall, nmain;
+
+	struct cgroup *groups, *group_free;
+	uint32_t groups_touched;
+	struct cgroup **bucket;
+	uint64_t hash_mask;
+	uint32_t *ghost;		/* seen lately: a part of the hash */
+
+	struct cache_req *reqs;
+	struct cache_req_free req_free;
+	struct io_queue req_wait;
+	struct cache_work *works;
+	unsigned works_busy;
+	struct op_queue work_wait;	/* for the end of any work */
+	TAILQ_HEAD(, cache_vol) vols;
+	uint32_t last_id;
+	struct cache_stats stats;
+};
+
+static inline struct cache_vol *
+cache_vol_of(const struct blk *blk)
+{
+	return container_of(blk, struct cache_vol, blk);
+}
+
+static inline uint8_t *
+cpage_data(const struct cache *cache, const struct cpage *page)
+{
+	return cache->arena + (size_t)(page - cache->page) * PAGE;
+}
+
+static inline struct cpage *
+cgroup_page(const struct cache *cache, const struct cgroup *group,
+    unsigned slot)
+{
+	uint32_t i = group->page[slot];
+
+	return i != 0 ? &cache->page[i - 1] : NULL;
+}
+
+/* --- a request, page by page --- */
+
+struct piece {
+	uint64_t page_no;	/* offset / PAGE */
+	unsigned slot;
+	uint8_t mask;		/* sectors of the page */
+	uint64_t off, len;	/* bytes, of the device */
+};
+
+/* The piece at `off` of what is left up to `end`. */
+static inline struct piece
+piece_at(uint64_t off, uint64_t end)
+{
+	struct piece p = { .page_no = off / PAGE, .off = off };
+	uint64_t page_end = (p.page_no + 1) * PAGE;
+	unsigned lo = (unsigned)(off % PAGE / SECTOR), n;
+
+	p.len = MIN(page_end, end) - off;
+	n = (unsigned)(p.len / SECTOR);
+	p.slot = (unsigned)(p.page_no % GROUP_PAGES);
+	p.mask = (uint8_t)(((1u << n) - 1) << lo);
+	return p;
+}
+
+/* A look-up that remembers the last group. */
+struct finder {
+	struct cache_vol *vol;
+	uint64_t no;
+	struct cgroup *group;
+	bool known;
+};
+
+/* --- cache_map.c: memory only --- */
+
+int cache_map_init(struct cache *cache, uint64_t bytes);
+void cache_map_fini(struct cache *cache);
+void cache_map_set_limit(struct cache *cache, uint32_t pages);
+struct cgroup *cgroup_find(const struct cache_vol *vol, uint64_t no);
+struct cpage *finder_page(struct finder *finder, const struct piece *piece);
+/* A page in that place, nothing valid; NULL if none can be had. */
+struct cpage *cpage_add(struct cache_vol *vol, uint64_t page_no);
+/* Is it worth to keep?  Remembers that it was asked. */
+bool cpage_admit(struct cache_vol *vol, uint64_t page_no);
+/* Out of the cache; not dirty. */
+void cpage_drop(struct cache *cache, struct cpage *page);
+/*
+ * The page to write to: itself or, if it is pinned, a copy in its place (of
+ * all but the sectors in `mask`, if those are all).  NULL without a page.
+ */
+struct cpage *cpage_own(struct cache_vol *vol, struct cpage *page,
+    uint8_t mask);
+void cpage_pin(struct cpage *page);
+void cpage_unpin(struct cache *cache, struct cpage *page);
+/* From here on it is not replaced. */
+void cpage_set_dirty(struct cache *cache, struct cpage *page, uint8_t mask);
+void cpage_set_clean(struct cache *cache, struct cpage *page);
+/* Nothing in the range is valid any more; none of it is dirty. */
+void cache_map_invalidate(struct cache_vol *vol, uint64_t off, uint64_t len);
+/* Pages in the range of which nothing is valid go. */
+void cache_map_tidy(struct cache_vol *vol, uint64_t off, uint64_t len);
+/* Forget all pages of vol, dirty ones too; returns the dirty bytes. */
+uint64_t cache_map_forget(struct cache_vol *vol);
+uint32_t cache_dirty_max(const struct cache *cache);
+void cache_map_check(const struct cache *cache);
+
+static inline void
+cpage_hit(struct cpage *page)
+{
+	if (page->freq < FREQ_MAX)
+		page->freq++;
+}
+
+/* --- cache_req.c --- */
+
+void cache_submit(struct blk *blk, struct io *io);
+struct cache_req *cache_req_get(struct cache *cache);
+void cache_req_put(struct cache *cache, struct cache_req *req);
+
+/* --- cache_flush.c --- */
+
+/* A page of this group has become dirty. */
+void cache_note_dirty(struct cgroup *group);
+/* The device has data that it may not have on stable media. */
+void cache_note_unflushed(struct cache_vol *vol);
+/* Is a sector of the range dirty, or on its way? */
+bool cache_range_dirty(struct cache_vol *vol, uint64_t off, uint64_t len);
+/* Start to write back what is dirty there, as far as works are free. */
+void cache_flush_range(struct cache_vol *vol, uint64_t off, uint64_t len);
+/* Start what has to be written back, as far as works are free. */
+void cache_kick(struct cache *cache);
+/* Carry out req->orig, a flush, or the flush by the clock. */
+void cache_flush_start(struct cache_req *req);
+
+#endif

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The cache over a fault injector over memory.  What happens under a random
+ * load, crashes and power cuts is the simulator's, scenario "cache".
+ */
+#include "block/cache_priv.h"
+#include "tests/unit/block_util.h"
+
+#define SIZE (16 * MIB)
+#define STRIPE (192 * KIB)
+
+static struct loop *loop;
+static struct blk *ram, *fault, *blk;
+static struct cache *cache;
+
+/* Counts what reaches the device. */
+static struct tap {
+	struct blk blk;
+	unsigned n[IO_STATUS + 1];
+	uint64_t longest;
+	unsigned flags;		/* of the last */
+} tap;
+
+static void
+tap_submit(struct blk *t, struct io *io)
+{
+	(void)t;
+	tap.n[io->kind]++;
+	tap.flags = io->flags;
+	if (io->kind == IO_WRITE)
+		tap.longest = MAX(tap.longest, io->len);
+	blk_forward(fault, io);
+}
+
+static const struct blk_ops tap_ops = { .type = "tap", .submit = tap_submit };
+
+static void
+cover(bool write_back)
+{
+	blk = cache_blk_new(cache, &tap.blk, write_back);
+	assert_non_null(blk);
+}
+
+static int
+uncover(void)
+{
+	struct cache_close close = { .blk = blk };
+
+	cache_close_start(&close, NULL);
+	loop_run_op(loop, &close.op);
+	return close.result;
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	loop = loop_new(NULL);
+	ram = blk_ram_new(loop, SIZE, 512);
+	fault = blk_fault_new(ram);
+	tap = (struct tap){ .blk = { .ops = &tap_ops, .loop = loop,
+	    .geo = ram->geo, .name = "tap" } };
+	tap.blk.geo.optimal_io = STRIPE;
+	cache = cache_new(loop, CACHE_BYTES_MIN);
+	assert_non_null(cache);
+	cover(true);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	cache_map_check(cache);
+	if (blk != NULL)
+		assert_int_equal(uncover(), 0);
+	cache_free(cache);
+	blk_close(fault);
+	loop_free(loop);
+	return 0;
+}
+
+static void
+add(enum fault_action action, enum io_kind kind, unsigned count)
+{
+	struct fault_rule rule = { .action = action, .err = EIO,
+	    .kinds = 1u << kind, .count = count };
+
+	assert_int_equal(blk_fault_add(fault, &rule), 0);
+}
+
+static struct cache_stats
+stats(void)
+{
+	struct cache_stats s;
+
+	cache_map_check(cache);
+	cache_get_stats(cache, &s);
+	return s;
+}
+
+static bool
+stored(uint64_t off, uint64_t len, int byte)
+{
+	const uint8_t *data = blk_ram_data(ram) + off;
+
+	for (uint64_t i = 0; i < len; i++)
+		if (data[i] != (uint8_t)byte)
+			return false;
+	return true;
+}
+
+/* --- reading --- */
+
+static void
+what_was_read_is_in_memory(void **state)
+{
+	(void)state;
+	memset(blk_ram_data(ram), 'a', SIZE);
+	assert_int_equal(reads_as(blk, 8192, 8192, 'a'), 1);
+	add(FAULT_ERROR, IO_READ, 0);
+	assert_int_equal(reads_as(blk, 8192, 8192, 'a'), 1);
+	assert_int_equal(reads_as(blk, 8704, 512, 'a'), 1);
+	assert_int_equal(reads_as(blk, 4096, 8192, 'a'), -EIO);
+	assert_int_equal(stats().hits, 2);
+	assert_int_equal(stats().misses, 2);
+	assert_int_equal(stats().used, 8192);
+}
+
+static void
+sectors_of_a_page_are_known_apart(void **state)
+{
+	(void)state;
+	memset(blk_ram_data(ram), 'a', SIZE);
+	assert_int_equal(reads_as(blk, 512, 1024, 'a'), 1);
+	assert_int_equal(do_write(blk, 3072, 512, 'b', 0), 0);
+	add(FAULT_ERROR, IO_READ, 0);
+	assert_int_equal(reads_as(blk, 512, 1024, 'a'), 1);
+	assert_int_equal(reads_as(blk, 3072, 512, 'b'), 1);
+	assert_int_equal(reads_as(blk, 0, 512, 'a'), -EIO);
+	assert_int_equal(reads_as(blk, 2560, 1024, 'a'), -EIO);
+}
+
+static void
+a_read_over_dirty_sectors_is_mixed(void **state)
+{
+	uint8_t *buf = aligned_alloc(4096, 16384);
+
+	(void)state;
+	memset(blk_ram_data(ram), 'a', SIZE);
+	assert_int_equal(do_write(blk, 4608, 4096, 'b', 0), 0);
+	assert_int_equal(do_io(blk, IO_READ, 0, 16384, buf, 0), 0);
+	for (unsigned i = 0; i < 16384; i++)
+		assert_int_equal(buf[i], i >= 4608 && i < 8704 ? 'b' : 'a');
+	assert_true(stored(0, 16384, 'a'));
+	free(buf);
+}
+
+/* Used pages stay when four times the memory is read once. */
+static void
+a_scan_leaves_the_used_pages_alone(void **state)
+{
+	uint64_t hot = MIB;
+	unsigned misses;
+
+	(void)state;
+	for (unsigned round = 0; round < 3; round++)
+		for (uint64_t off = 0; off < hot; off += 4096)
+			assert_int_equal(reads_as(blk, off, 4096, 0), 1);
+	for (uint64_t off = hot; off < SIZE; off += 4096)
+		assert_int_equal(reads_as(blk, off, 4096, 0), 1);
+	for (uint64_t off = hot; off < SIZE; off += 8192)
+		assert_int_equal(do_write(blk, off, 4096, 'x', 0), 0);
+	misses = (unsigned)stats().misses;
+	for (uint64_t off = 0; off < hot; off += 4096)
+		assert_int_equal(reads_as(blk, off, 4096, 0), 1);
+	assert_int_equal(stats().misses, misses);
+	assert_true(stats().evictions > 0);
+}
+
+static void
+a_full_cache_learns_at_the_second_read(void **state)
+{
+	(void)state;
+	for (uint64_t off = 0; off < SIZE / 2; off += 4096)
+		assert_int_equal(reads_as(blk, off, 4096, 0), 1);
+	assert_int_equal(reads_as(blk, SIZE / 2, 4096, 0), 1);
+	assert_int_equal(reads_as(blk, SIZE / 2, 4096, 0), 1);
+	add(FAULT_ERROR, IO_READ, 0);
+	assert_int_equal(reads_as(blk, SIZE / 2, 4096, 0), 1);
+}
+
+/* A read under way while its sectors change must not be kept. */
+static void
+a_stale_read_is_not_kept(void **state)
+{
+	struct one_io one;
+	uint8_t *buf = aligned_alloc(4096, 4096);
+
+	(void)state;
+	add(FAULT_DELAY, IO_READ, 1);
+	one_io_start(&one, blk, IO_READ, 0, 4096, buf, 0);
+	assert_int_equal(do_write(blk, 0, 4096, 'n', IO_FUA), 0);
+	loop_run_op(loop, &one.op);
+	assert_int_equal(reads_as(blk, 0, 4096, 'n'), 1);
+	free(buf);
+}
+
+/* --- writing through --- */
+
+static void
+a_write_through_changes_what_is_kept(void **state)
+{
+	(void)state;
+	cache_blk_set_write_back(blk, false);
+	assert_int_equal(reads_as(blk, 0, 16384, 0), 1);
+	assert_int_equal(do_write(blk, 3584, 5120, 'w', 0), 0);
+	assert_true(stored(3584, 5120, 'w'));
+	add(FAULT_ERROR, IO_READ, 0);
+	assert_int_equal(reads_as(blk, 3584, 5120, 'w'), 1);
+	assert_int_equal(reads_as(blk, 0, 3584, 0), 1);
+}
+
+static void
+a_failed_write_through_is_forgotten(void **state)
+{
+	(void)state;
+	cache_blk_set_write_back(blk, false);
+	assert_int_equal(reads_as(blk, 0, 4096, 0), 1);
+	add(FAULT_TORN, IO_WRITE, 1);
+	add(FAULT_ERROR, IO_WRITE, 1);
+	assert_int_equal(do_write(blk, 0, 4096, 'w', 0), 0);	/* a lie */
+	assert_int_equal(do_write(blk, 0, 4096, 'v', 0), -EIO);
+	assert_int_equal(reads_as(blk, 0, 4096, 0), 1);	/* what is there */
+}
+
+static void
+zero_and_discard_are_seen(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 65536, 'd', 0), 0);
+	assert_int_equal(do_io(blk, IO_ZERO, 512, 8192, NULL, 0), 0);
+	assert_int_equal(reads_as(blk, 512, 8192, 0), 1);
+	assert_int_equal(reads_as(blk, 0, 512, 'd'), 1);
+	assert_int_equal(do_io(blk, IO_DISCARD, 0, SIZE, NULL, 0), 0);
+	assert_int_equal(reads_as(blk, 0, 65536, 0), 1);
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(0, 65536, 0));
+}
+
+/* --- writing back --- */
+
+static void
+a_write_back_is_complete_in_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(blk, 512, 8192, 'w', 0), 0);
+	assert_int_equal(tap.n[IO_WRITE], 0);
+	assert_int_equal(reads_as(blk, 512, 8192, 'w'), 1);
+	assert_int_equal(stats().dirty, 3 * 4096);
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(512, 8192, 'w') && stored(0, 512, 0));
+	assert_int_equal(tap.n[IO_FLUSH], 1);
+	assert_int_equal(stats().dirty, 0);
+	assert_int_equal(stats().written_back, 8192);
+}
+
+static void
+fua_reaches_the_device(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 8192, 'w', 0), 0);
+	assert_int_equal(do_write(blk, 4096, 8192, 'f', IO_FUA), 0);
+	assert_true((tap.flags & IO_FUA) != 0);
+	assert_true(stored(4096, 8192, 'f'));
+	assert_int_equal(reads_as(blk, 4096, 8192, 'f'), 1);
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(4096, 8192, 'f') && stored(0, 4096, 'w'));
+}
+
+/* In any order and size, a dirty stripe goes out as one write. */
+static void
+a_dirty_stripe_is_one_write(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < STRIPE / 4096; i++)
+		assert_int_equal(do_write(blk, STRIPE + 4096 * (i * 11 % 48),
+		    4096, 's', 0), 0);
+	assert_int_equal(do_flush(blk), 0);
+	assert_int_equal(tap.n[IO_WRITE], 1);
+	assert_int_equal(tap.longest, STRIPE);
+	assert_true(stored(STRIPE, STRIPE, 's'));
+}
+
+static void
+a_failed_write_back_is_told_and_tried_again(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 4096, 'w', 0), 0);
+	add(FAULT_ERROR, IO_WRITE, 1);
+	assert_int_equal(do_flush(blk), -EIO);
+	assert_int_equal(reads_as(blk, 0, 4096, 'w'), 1);
+	assert_int_equal(stats().dirty, 4096);
+	assert_int_equal(stats().write_errors, 1);
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(0, 4096, 'w'));
+}
+
+/* While it cannot be written, memory acknowledges nothing more. */
+static void
+after_a_failed_write_back_writes_are_through(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 4096, 'w', 0), 0);
+	add(FAULT_ERROR, IO_WRITE, 0);
+	assert_int_equal(do_flush(blk), -EIO);
+	assert_int_equal(do_write(blk, 65536, 4096, 'x', 0), -EIO);
+	assert_int_equal(do_write(blk, 0, 4096, 'x', 0), -EIO);
+	blk_fault_clear(fault);
+	assert_int_equal(do_write(blk, 65536, 4096, 'y', 0), 0);
+	assert_true(stored(65536, 4096, 'y'));
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(0, 4096, 'w'));
+}
+
+static void
+a_failed_flush_of_the_device_is_told(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 4096, 'w', 0), 0);
+	add(FAULT_ERROR, IO_FLUSH, 1);
+	assert_int_equal(do_flush(blk), -EIO);
+	assert_int_equal(do_flush(blk), 0);
+}
+
+/* More than memory holds, while the device stands still: it waits. */
+static void
+writes_wait_for_room(void **state)
+{
+	struct one_io *one = calloc(16, sizeof(*one));
+	uint8_t *buf = aligned_alloc(4096, MIB);
+	unsigned done = 0;
+
+	(void)state;
+	memset(buf, 'p', MIB);
+	add(FAULT_STALL, IO_WRITE, 0);
+	for (unsigned i = 0; i < 16; i++)
+		one_io_start(&one[i], blk, IO_WRITE, i * MIB, MIB, buf, 0);
+	assert_int_equal(reads_as(blk, 0, 4096, 'p'), 1);
+	for (unsigned i = 0; i < 16; i++)
+		done += one[i].op.ended;
+	assert_true(done >= 1 && done <= 2);
+	assert_true(stats().dirty <= CACHE_BYTES_MIN / 2);
+	blk_fault_clear(fault);
+	for (unsigned i = 0; i < 16; i++) {
+		loop_run_op(loop, &one[i].op);
+		assert_int_equal(one[i].io.result, 0);
+	}
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(0, SIZE, 'p'));
+	free(buf);
+	free(one);
+}
+
+/* A page that is being written does not change under the device. */
+static void
+a_write_to_a_page_on_its_way_takes_a_copy(void **state)
+{
+	struct one_io flush;
+
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 4096, 'a', 0), 0);
+	add(FAULT_STALL, IO_WRITE, 1);
+	one_io_start(&flush, blk, IO_FLUSH, 0, 0, NULL, 0);
+	while (tap.n[IO_WRITE] == 0)
+		assert_int_equal(reads_as(blk, 0, 4096, 'a'), 1);
+	assert_int_equal(do_write(blk, 512, 512, 'b', 0), 0);
+	assert_int_equal(reads_as(blk, 512, 512, 'b'), 1);
+	assert_int_equal(reads_as(blk, 0, 512, 'a'), 1);
+	blk_fault_clear(fault);
+	loop_run_op(loop, &flush.op);
+	assert_true(stored(0, 4096, 'a'));
+	assert_int_equal(reads_as(blk, 512, 512, 'b'), 1);
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(512, 512, 'b') && stored(1024, 3072, 'a'));
+}
+
+/* --- memory --- */
+
+static void
+a_lower_limit_gives_memory_back(void **state)
+{
+	(void)state;
+	for (uint64_t off = 0; off < CACHE_BYTES_MIN; off += 4096)
+		assert_int_equal(reads_as(blk, off, 4096, 0), 1);
+	assert_int_equal(stats().used, CACHE_BYTES_MIN);
+	assert_int_equal(do_write(blk, 0, 4096, 'd', 0), 0);
+	cache_set_limit(cache, CACHE_BYTES_MIN / 2);
+	assert_true(stats().used <= CACHE_BYTES_MIN / 2 + 4096);
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stats().used <= CACHE_BYTES_MIN / 2);
+	assert_true(stored(0, 4096, 'd'));
+	cache_set_limit(cache, CACHE_BYTES_MIN);
+	for (uint64_t off = 0; off < CACHE_BYTES_MIN; off += 4096)
+		assert_int_equal(do_write(blk, off, 4096, 'e', 0), 0);
+	assert_int_equal(do_flush(blk), 0);
+	assert_true(stored(0, CACHE_BYTES_MIN, 'e'));
+}
+
+static void
+closing_writes_all(void **state)
+{
+	(void)state;
+	assert_int_equal(do_write(blk, 0, MIB, 'c', 0), 0);
+	assert_int_equal(uncover(), 0);
+	assert_true(stored(0, MIB, 'c'));
+	assert_int_equal(stats().used, 0);
+	blk = NULL;
+}
+
+static void
+closing_tells_what_is_lost(void **state)
+{
+	struct cache_close close = { .blk = blk };
+
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 8192, 'c', 0), 0);
+	add(FAULT_ERROR, IO_WRITE, 0);
+	cache_close_start(&close, NULL);
+	loop_run_op(loop, &close.op);
+	assert_int_equal(close.result, -EIO);
+	assert_int_equal(close.lost_bytes, 8192);
+	assert_int_equal(stats().used, 0);
+	blk = NULL;
+}
+
+static void
+devices_do_not_share_data(void **state)
+{
+	struct blk *other = cache_blk_new(cache, ram, true);
+	struct cache_close close = { .blk = other };
+
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 4096, 'a', 0), 0);
+	assert_int_equal(reads_as(other, 0, 4096, 0), 1);
+	cache_close_start(&close, NULL);
+	loop_run_op(loop, &close.op);
+	assert_int_equal(reads_as(blk, 0, 4096, 'a'), 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(what_was_read_is_in_memory),
+		TEST(sectors_of_a_page_are_known_apart),
+		TEST(a_read_over_dirty_sectors_is_mixed),
+		TEST(a_scan_leaves_the_used_pages_alone),
+		TEST(a_full_cache_learns_at_the_second_read),
+		TEST(a_stale_read_is_not_kept),
+		TEST(a_write_through_changes_what_is_kept),
+		TEST(a_failed_write_through_is_forgotten),
+		TEST(zero_and_discard_are_seen),
+		TEST(a_write_back_is_complete_in_memory),
+		TEST(fua_reaches_the_device),
+		TEST(a_dirty_stripe_is_one_write),
+		TEST(a_failed_write_back_is_told_and_tried_again),
+		TEST(after_a_failed_write_back_writes_are_through),
+		TEST(a_failed_flush_of_the_device_is_told),
+		TEST(writes_wait_for_room),
+		TEST(a_write_to_a_page_on_its_way_takes_a_copy),
+		TEST(a_lower_limit_gives_memory_back),
+		TEST(closing_writes_all),
+		TEST(closing_tells_what_is_lost),
+		TEST(devices_do_not_share_data),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
