@@ -645,7 +645,7 @@ choose_and_build(struct raid_assemble *pub, struct op *op)
 		return;
 	spec_from_sb(&spec, a->best);
 	spec.member_bytes = a->map.member_size;
-	pub->raid = raid_new(pub->loop, &spec, &a->map, &pub->err);
+	pub->raid = raid_new(pub->loop, &spec, &a->map, pub->pools, &pub->err);
 	if (pub->raid == NULL)
 		return;
 	build(a, pub->raid);

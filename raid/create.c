@@ -260,7 +260,8 @@ make_raid(struct creation *c)
 	uint64_t room;
 
 	c->spec.member_bytes = c->map.member_size;
-	raid = raid_new(c->pub->loop, &c->spec, &c->map, &c->pub->err);
+	raid = raid_new(c->pub->loop, &c->spec, &c->map, c->pub->pools,
+	    &c->pub->err);
 	if (raid == NULL)
 		return NULL;
 	for (unsigned i = 0; i < c->spec.members; i++) {

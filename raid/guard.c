@@ -22,8 +22,7 @@
 #include "raid/raid_priv.h"
 
 #define GUARD_COPY_MAX (16 * KIB)	/* beyond, a copy costs too much */
-#define GUARD_SMALL 512u		/* buffers: 4 KiB each */
-#define GUARD_LARGE 64u			/* 64 KiB each */
+#define GUARD_LARGE(n) (((n) + 7) / 8)	/* buffers of 64 KiB */
 #define TICKS 4u			/* looks at the clock per deadline */
 
 struct guard {
@@ -47,21 +46,21 @@ struct guards {
 };
 
 struct guards *
-guards_new(void)
+guards_new(unsigned n)
 {
 	struct guards *guards = calloc(1, sizeof(*guards));
 
 	if (guards == NULL)
 		return NULL;
-	guards->all = calloc(RAID_REQS, sizeof(*guards->all));
-	guards->bufs = buf_pool_new(GUARD_SMALL, GUARD_LARGE);
+	guards->all = calloc(n, sizeof(*guards->all));
+	guards->bufs = buf_pool_new(n, GUARD_LARGE(n));
 	if (guards->all == NULL || guards->bufs == NULL) {
 		guards_free(guards);
 		return NULL;
 	}
 	STAILQ_INIT(&guards->free);
 	TAILQ_INIT(&guards->running);
-	for (unsigned i = 0; i < RAID_REQS; i++)
+	for (unsigned i = 0; i < n; i++)
 		STAILQ_INSERT_TAIL(&guards->free, &guards->all[i], free);
 	return guards;
 }

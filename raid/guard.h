@@ -12,8 +12,8 @@ struct member;
 struct raid;
 struct raid_req;
 
-/* NULL without memory. */
-struct guards *guards_new(void);
+/* For n reads at a time.  NULL without memory. */
+struct guards *guards_new(unsigned n);
 void guards_free(struct guards *guards);
 /*
  * Read req->place from `m` for the whole request.  Holds the request's op;

@@ -17,7 +17,10 @@
 #define LOG_AREA LOG_RAID
 #define DEADLINE_HDD_MS 2000u
 #define DEADLINE_SSD_MS 500u
-#define NLOCKS (RAID_ROWS + 1)
+
+static const struct raid_pools usual_pools = {
+	.reqs = 512, .rows = 256, .fixes = 64, .bufs = 256,
+};
 
 static void
 raid_close(struct blk *blk)
@@ -50,14 +53,17 @@ raid_tell(struct raid *raid, const char *fmt, ...)
 static bool
 alloc_pools(struct raid *raid)
 {
+	const struct raid_pools *pools = &raid->pools;
 	size_t sb_bytes = 2 * RAID_MEMBERS_MAX * (size_t)SB1_BYTES;
 
-	raid->bufs = buf_pool_new(RAID_ROWS, RAID_LARGE_BUFS);
-	raid->guards = guards_new();
-	raid->reqs = calloc(RAID_REQS, sizeof(*raid->reqs));
-	raid->rows = calloc(RAID_ROWS, sizeof(*raid->rows));
-	raid->fixes = calloc(RAID_FIXES, sizeof(*raid->fixes));
-	raid->locks = calloc(NLOCKS, sizeof(*raid->locks));
+	assert(pools->reqs > 0 && pools->rows > 0 && pools->fixes > 0);
+	assert(pools->bufs >= 2 * RAID_MEMBERS_MAX);
+	raid->bufs = buf_pool_new(pools->rows, pools->bufs);
+	raid->guards = guards_new(pools->reqs);
+	raid->reqs = calloc(pools->reqs, sizeof(*raid->reqs));
+	raid->rows = calloc(pools->rows, sizeof(*raid->rows));
+	raid->fixes = calloc(pools->fixes, sizeof(*raid->fixes));
+	raid->locks = calloc(pools->rows, sizeof(*raid->locks));
 	raid->zeroes = aligned_alloc(4096, ROW_BYTES_MAX);
 	raid->sb_mem = aligned_alloc(4096, sb_bytes);
 	if (raid->bufs == NULL || raid->guards == NULL ||
@@ -91,13 +97,13 @@ fill_pools(struct raid *raid)
 	op_queue_init(&raid->idle_waiting);
 	for (unsigned i = 0; i < ROW_HASH; i++)
 		LIST_INIT(&raid->lock_hash[i]);
-	for (unsigned i = 0; i < RAID_REQS; i++)
+	for (unsigned i = 0; i < raid->pools.reqs; i++)
 		STAILQ_INSERT_TAIL(&raid->free_reqs, &raid->reqs[i], free);
-	for (unsigned i = 0; i < RAID_ROWS; i++)
+	for (unsigned i = 0; i < raid->pools.rows; i++)
 		STAILQ_INSERT_TAIL(&raid->free_rows, &raid->rows[i], free);
-	for (unsigned i = 0; i < RAID_FIXES; i++)
+	for (unsigned i = 0; i < raid->pools.fixes; i++)
 		STAILQ_INSERT_TAIL(&raid->free_fixes, &raid->fixes[i], free);
-	for (unsigned i = 0; i < NLOCKS; i++)
+	for (unsigned i = 0; i < raid->pools.rows; i++)
 		LIST_INSERT_HEAD(&raid->free_locks, &raid->locks[i], hash);
 }
 
@@ -112,12 +118,15 @@ init_member(struct raid *raid, struct member *m, unsigned role, unsigned i)
 
 struct raid *
 raid_new(struct loop *loop, const struct raid_spec *spec,
-    const struct raid_map *map, struct err *err)
+    const struct raid_map *map, const struct raid_pools *pools,
+    struct err *err)
 {
 	struct raid *raid = calloc(1, sizeof(*raid));
 
-	if (raid != NULL)
+	if (raid != NULL) {
 		raid->spec = *spec;
+		raid->pools = pools != NULL ? *pools : usual_pools;
+	}
 	if (raid == NULL || !alloc_pools(raid)) {
 		err_set(err, ENOMEM, "no memory for the array");
 		if (raid != NULL)

@@ -59,6 +59,17 @@ const char *raid_policy_name(enum raid_policy policy);
 /* -EINVAL if unknown. */
 int raid_policy_parse(const char *text, enum raid_policy *policy);
 
+/*
+ * Memory of an array, fixed at its start; what finds none waits.  NULL where a
+ * pointer to this is asked for stands for the usual sizes.
+ */
+struct raid_pools {
+	unsigned reqs;			/* requests in work */
+	unsigned rows;			/* rows of them in work */
+	unsigned fixes;			/* reconstructions at a time */
+	unsigned bufs;			/* of 64 KiB; >= 2 * RAID_MEMBERS_MAX */
+};
+
 /* --- look at one disk without changing it --- */
 
 struct raid_examine {
@@ -87,6 +98,7 @@ struct raid_create {
 	struct raid_spec spec;
 	struct blk *members[RAID_MEMBERS_MAX];	/* in role order; NULL = missing
 						   (at most one) */
+	const struct raid_pools *pools;
 	bool force;		/* overwrite what an md superblock says */
 	/* out */
 	struct err err;
@@ -112,6 +124,7 @@ struct raid_assemble {
 	uint8_t uuid[16];		/* all zero: the one they agree on */
 	bool allow_degraded;		/* start although members are missing
 					   that the superblocks expect */
+	const struct raid_pools *pools;
 	/* out */
 	struct err err;
 	struct raid *raid;		/* running, or NULL with err set */

@@ -24,10 +24,6 @@
 
 #define SECTOR		((uint64_t)512)
 #define ROW_IOV_MAX	128u	/* scatter entries of one row's member I/Os */
-#define RAID_REQS	512u	/* requests in work; more wait in a queue */
-#define RAID_ROWS	256u
-#define RAID_FIXES	64u
-#define RAID_LARGE_BUFS	256u	/* 64 KiB each */
 #define ROW_HASH	512u
 #define SAFE_MODE_MS	200u
 #define RAID_STREAMS	16u	/* sequential writers told apart */
@@ -381,6 +377,7 @@ struct raid {
 	struct bitmap *bitmap;		/* NULL with other policies */
 
 	/* Pools. */
+	struct raid_pools pools;
 	struct buf_pool *bufs;
 	struct guards *guards;
 	unsigned deadline_ms;
@@ -429,7 +426,8 @@ void raid_tell(struct raid *raid, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 /* Allocate everything but the members; NULL with err set. */
 struct raid *raid_new(struct loop *loop, const struct raid_spec *spec,
-    const struct raid_map *map, struct err *err);
+    const struct raid_map *map, const struct raid_pools *pools,
+    struct err *err);
 /* Members are in place: set the geometry and start to serve. */
 void raid_run(struct raid *raid);
 /* Free; members' blks are the caller's. */

@@ -17,6 +17,7 @@ for name; do
 	    -fno-sanitize-recover=undefined "$src/tests/fuzz/fuzz_$name.c" \
 	    $core "$src"/block/*.c "$src"/target/scsi/*.c \
 	    "$src"/target/iscsi/*.c "$src"/tests/sim/loop_sim.c \
+	    "$src"/tests/sim/history.c \
 	    "$src"/tests/sim/sim_disk.c "$src"/tests/sim/sim_net.c \
 	    $(pkg-config --cflags --libs libisal libcrypto) -lmd \
 	    -o "fuzz/fuzz_$name"

@@ -27,6 +27,7 @@ struct rig {
 	unsigned n;			/* disks; 1 = no array */
 	struct sim_disk *disk[MEMBERS_MAX];
 	struct raid_spec spec;
+	struct raid_pools pools;
 	struct raid *raid;
 	bool created, crashed, doubt;
 	unsigned suspects, withheld;	/* masks */
@@ -82,6 +83,13 @@ rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 		.chunk_bytes = 1024 *
 		    chunks_kib[rng_below(rng, nitems(chunks_kib))],
 	};
+	/* Small enough to run out of them. */
+	rig->pools = (struct raid_pools){
+		.reqs = (unsigned)rng_range(rng, 1, 40),
+		.rows = (unsigned)rng_range(rng, 1, 60),
+		.fixes = (unsigned)rng_range(rng, 1, 10),
+		.bufs = 2 * RAID_MEMBERS_MAX + (unsigned)rng_below(rng, 32),
+	};
 	sim_trace(sim, "array of %u, chunk %u, layout %d, policy %s", rig->n,
 	    rig->spec.chunk_bytes, (int)rig->spec.layout,
 	    raid_policy_name(rig->spec.policy));
@@ -115,6 +123,7 @@ create(struct rig *rig, struct loop *loop)
 		sim_fail(rig->sim, "no memory");
 	create->loop = loop;
 	create->spec = rig->spec;
+	create->pools = &rig->pools;
 	for (unsigned i = 0; i < rig->n; i++)
 		create->members[i] = open_disk(rig, loop, i);
 	raid_create_start(create, NULL);
@@ -161,6 +170,7 @@ assemble_start(struct rig *rig, struct loop *loop)
 		sim_fail(rig->sim, "no memory");
 	as->loop = loop;
 	as->allow_degraded = true;
+	as->pools = &rig->pools;
 	for (unsigned i = 0; i < rig->n; i++)
 		if (!sim_disk_gone(rig->disk[i]) &&
 		    (rig->withheld & 1u << i) == 0)
