@@ -6,8 +6,8 @@
  * Invariants: nothing is written to any disk here, but the parity that a log
  * recovers once all decisions are made; a disk is refused with one
  * sentence that says why; the table of the freshest superblock alone decides
- * who plays which role; an array whose parity is in doubt does not start
- * degraded.
+ * who plays which role; where the parity is in doubt nothing is reconstructed
+ * (doubt.h), and an array that has doubt everywhere does not start degraded.
  */
 #include <assert.h>
 #include <errno.h>
@@ -36,6 +36,7 @@ struct assembly {
 	uint8_t *areas;			/* of the bitmaps, MIB each */
 	struct io area_io[RAID_MEMBERS_MAX];
 	struct iovec area_iov[RAID_MEMBERS_MAX];
+	struct doubt_load records;
 };
 
 static const char *
@@ -289,21 +290,33 @@ settle_policy(struct assembly *a)
 			sb1_clear_log(&a->probe[i].sb);
 }
 
+/* Are we the last who wrote the superblocks? */
+static bool
+is_ours(const struct assembly *a)
+{
+	return (a->best->utime >> 40) != 0;
+}
+
 static int
-check_parity_known(struct assembly *a)
+refuse_in_doubt(struct assembly *a)
 {
 	struct err *err = &a->pub->err;
 
-	if (a->best->resync_offset == SB1_CLEAN)
-		return 0;
-	if (a->best->resync_offset == 0 && has_ppl(a->best))
-		return 0;		/* the log tells */
 	err_set(err, EUCLEAN, "the array was not stopped cleanly and a member "
 	    "is missing: what the missing one held cannot be told for blocks "
 	    "that were being written");
 	err_hint(err, "start it with all members; or, accepting that loss, "
 	    "mdadm --assemble --force");
 	return -EUCLEAN;
+}
+
+/* Without a log all is in doubt; but a resync that was stopped knows where. */
+static int
+check_parity_known(struct assembly *a)
+{
+	if (a->best->resync_offset != 0 || has_ppl(a->best))
+		return 0;
+	return refuse_in_doubt(a);
 }
 
 static int
@@ -416,7 +429,14 @@ adopt(struct member *m, const struct probe *probe)
 	}
 }
 
-/* The decisions are made: nothing below refuses. */
+/* One table for all. */
+static void
+agree(struct member *m, const struct sb1 *best)
+{
+	memcpy(m->sb.roles, best->roles, sizeof(best->roles));
+}
+
+/* The decisions are made: only logs that cannot be read may refuse now. */
 static void
 build(struct assembly *a, struct raid *raid)
 {
@@ -454,18 +474,10 @@ build(struct assembly *a, struct raid *raid)
 		    raid->spec.policy));
 	assert(raid_level_serves(&raid->map, raid->missing));
 	raid->events = best->events;
-	for (unsigned i = 0; i < raid->map.n; i++)	/* one table for all */
+	for (unsigned i = 0; i < raid->map.n; i++)
 		if (raid->member[i].blk != NULL)
-			memcpy(raid->member[i].sb.roles, best->roles,
-			    sizeof(best->roles));
-	if (best->resync_offset != SB1_CLEAN) {
-		raid->synced = round_down(MIN(best->resync_offset,
-		    raid->map.member_size / SECTOR) * SECTOR,
-		    raid->map.row_bytes);
-		raid->checkpoint = raid->synced;
-		raid->want_dirty = raid->dirty_on_disk =
-		    best->resync_offset == 0;
-	}
+			agree(&raid->member[i], best);
+	raid->want_dirty = raid->dirty_on_disk = best->resync_offset == 0;
 }
 
 /* --- the partial parity log --- */
@@ -483,46 +495,46 @@ start_replay(struct assembly *a, struct op *op)
 		ppl_set_area(raid, r);
 		v->raid = raid;
 		v->role = r;
+		v->ours = is_ours(a);
 		v->replay = a->best->resync_offset != SB1_CLEAN;
 		ppl_replay_start(v, op);
 	}
 }
 
-/*
- * All logs were whole: the parity is right.  A log without a header is what a
- * power cut inside the header leaves, before any data was written, and a row
- * that could not be read keeps wrong parity; if all members are there, look at
- * all rows.
- */
-static void
+/* What the logs of all members have said. */
+struct replay_sum {
+	unsigned recovered, skipped;	/* entries */
+	unsigned torn, unreadable;	/* logs */
+};
+
+static struct replay_sum
 end_replay(struct assembly *a)
 {
 	struct raid *raid = a->pub->raid;
-	unsigned recovered = 0, skipped = 0, invalid = 0;
+	struct replay_sum sum = { 0 };
 
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		struct ppl_replay *v = &a->replay[r];
 
 		if (v->raid == NULL)
 			continue;
-		recovered += v->recovered;
-		skipped += v->skipped;
-		invalid += (!v->valid &&
-		    raid->member[r].state == RAID_MEMBER_IN_SYNC) ||
-		    v->unreadable;
+		sum.recovered += v->recovered;
+		sum.skipped += v->skipped;
+		if (raid->member[r].state == RAID_MEMBER_IN_SYNC) {
+			sum.unreadable += v->unreadable;
+			sum.torn += !v->valid && !v->unreadable;
+		}
 		raid->ppl_generation = MAX(raid->ppl_generation,
 		    v->generation);
 	}
 	/* Records may lie behind a header we could not read. */
 	raid->ppl_generation += UINT64_C(1) << 20;
-	if (a->best->resync_offset == SB1_CLEAN)
-		return;
-	raid_tell(raid, "not stopped cleanly: %u stripes recovered from the "
-	    "partial parity log, %u skipped, %u logs incomplete",
-	    recovered, skipped, invalid);
-	if (a->best->resync_offset == 0 && (invalid == 0 ||
-	    raid->missing != 0))
-		raid->synced = raid->checkpoint = raid->map.member_size;
+	if (a->best->resync_offset != SB1_CLEAN)
+		raid_tell(raid, "not stopped cleanly: %u stripes recovered "
+		    "from the partial parity log, %u skipped, %u logs torn, "
+		    "%u unreadable", sum.recovered, sum.skipped, sum.torn,
+		    sum.unreadable);
+	return sum;
 }
 
 /* --- the bitmap --- */
@@ -604,8 +616,81 @@ load_bitmaps(struct assembly *a)
 		bitmap_set_all(raid->bitmap);
 	if (!raid->bitmap->private)
 		bitmap_note_member(raid->bitmap);	/* one copy for all */
-	if (a->best->resync_offset != SB1_CLEAN && !raid->bitmap->private)
-		bitmap_doubt_set(raid->bitmap);
+	return 0;
+}
+
+/* --- what is in doubt --- */
+
+/* Before the crash, or where a resync was stopped. */
+static void
+doubt_before(struct assembly *a, const struct doubt *record, bool found,
+    bool whole, const struct replay_sum *sum)
+{
+	struct raid *raid = a->pub->raid;
+	uint64_t size = raid->map.member_size, off = a->best->resync_offset;
+	uint64_t from = round_down(MIN(off, size / SECTOR) * SECTOR,
+	    raid->map.row_bytes);
+
+	/* At rest the superblock says the lowest of it. */
+	if (off != 0 && found)
+		found = round_down(doubt_next(record, 0),
+		    raid->map.row_bytes) == from;
+	if (found && (off != 0 || raid->ppl != NULL)) {
+		for (unsigned i = 0; i < record->n; i++)
+			doubt_add(&raid->doubt, record->range[i].lo,
+			    record->range[i].hi);
+	} else if (raid->bitmap != NULL && !raid->bitmap->private) {
+		bitmap_doubt(raid, from, &raid->doubt);
+	} else if (off != 0 || whole || sum->recovered == 0) {
+		/*
+		 * Logs of somebody else that name nothing: its first resync
+		 * may not have ended.
+		 */
+		doubt_add(&raid->doubt, from, size);
+	}
+}
+
+/* Is nothing known about any row? */
+static bool
+all_in_doubt(const struct raid *raid)
+{
+	return raid->doubt.n == 1 && raid->doubt.range[0].lo == 0 &&
+	    raid->doubt.range[0].hi == raid->map.member_size;
+}
+
+/*
+ * A torn log is what a power cut inside the header leaves, before any data
+ * was written; if all members are there, look at all rows nevertheless.
+ */
+static int
+conclude(struct assembly *a)
+{
+	struct raid *raid = a->pub->raid;
+	struct replay_sum sum = { 0 };
+	bool all, found, whole = true;
+
+	/* What the replay could not do is in raid->doubt. */
+	if (raid->ppl != NULL)
+		sum = end_replay(a);
+	for (unsigned r = 0; r < raid->map.n; r++)
+		whole &= raid->member[r].state == RAID_MEMBER_IN_SYNC;
+	found = doubt_load_end(&a->records, raid, &raid->doubt_stable, &all);
+	if (a->best->resync_offset != SB1_CLEAN)
+		doubt_before(a, &raid->doubt_stable, found && is_ours(a),
+		    whole, &sum);
+	if (raid->want_dirty && whole && sum.torn + sum.unreadable > 0)
+		doubt_add(&raid->doubt, 0, raid->map.member_size);
+	if (raid->want_dirty && !whole &&
+	    (sum.unreadable > 0 || all_in_doubt(raid)))
+		return refuse_in_doubt(a);
+	if (found && all && doubt_equal(&raid->doubt_stable, &raid->doubt)) {
+		raid->doubt_log.stale = false;
+		return 0;
+	}
+	/* To be recorded before what it was concluded from is overwritten. */
+	doubt_copy(&raid->doubt_stable, &raid->doubt);
+	raid->dirty_on_disk = false;
+	raid_changed(raid);
 	return 0;
 }
 
@@ -652,6 +737,7 @@ choose_and_build(struct raid_assemble *pub, struct op *op)
 	if (pub->raid->ppl != NULL)
 		start_replay(a, op);
 	read_bitmaps(a, op);
+	doubt_load_start(&a->records, pub->raid, op);
 }
 
 static void
@@ -659,18 +745,16 @@ run(struct raid_assemble *pub)
 {
 	struct assembly *a = pub->priv;
 
-	if (pub->raid != NULL && load_bitmaps(a) < 0) {
+	if (pub->raid != NULL && (load_bitmaps(a) < 0 || conclude(a) < 0)) {
 		raid_free(pub->raid);
 		pub->raid = NULL;
 	}
-	if (pub->raid != NULL) {
-		if (pub->raid->ppl != NULL)
-			end_replay(a);
+	if (pub->raid != NULL)
 		raid_run(pub->raid);
-	}
 	if (a != NULL) {
 		free(a->mem);
 		free(a->areas);
+		free(a->records.mem);
 	}
 	free(a);
 	pub->priv = NULL;

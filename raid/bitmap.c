@@ -159,9 +159,8 @@ bitmap_init(struct bitmap *b, struct raid *raid, uint32_t chunk,
 	b->dirty = calloc(b->nblocks, sizeof(*b->dirty));
 	b->busy = calloc(b->nbits, sizeof(*b->busy));
 	b->age = calloc(b->nbits, sizeof(*b->age));
-	b->doubt = calloc(b->nbits, sizeof(*b->doubt));
 	if (b->image == NULL || b->copy == NULL || b->dirty == NULL ||
-	    b->busy == NULL || b->age == NULL || b->doubt == NULL)
+	    b->busy == NULL || b->age == NULL)
 		return err_set(err, ENOMEM, "no memory for the bitmap");
 	bitmap_encode(&b->sb, b->image);
 	b->dirty[0] = !b->private;
@@ -196,7 +195,6 @@ bitmap_free(struct bitmap *b)
 	free(b->dirty);
 	free(b->busy);
 	free(b->age);
-	free(b->doubt);
 	free(b);
 }
 
@@ -237,10 +235,18 @@ bitmap_set_all(struct bitmap *b)
 }
 
 void
-bitmap_doubt_set(struct bitmap *b)
+bitmap_doubt(const struct raid *raid, uint64_t from, struct doubt *doubt)
 {
-	for (uint64_t bit = 0; bit < b->nbits; bit++)
-		b->doubt[bit] = b->age[bit] != 0;
+	const struct bitmap *b = raid->bitmap;
+
+	for (uint64_t bit = 0; bit < b->nbits; bit++) {
+		uint64_t lo = bit * b->sb.chunksize;
+		uint64_t hi = MIN(lo + b->sb.chunksize,
+		    raid->map.member_size);
+
+		if (b->age[bit] != 0 && hi > from)
+			doubt_add(doubt, MAX(lo, from), hi);
+	}
 }
 
 void
@@ -250,20 +256,7 @@ bitmap_note_member(struct bitmap *b)
 		b->dirty[i] = true;
 }
 
-/* --- doubt --- */
-
-bool
-bitmap_in_doubt(const struct raid *raid, uint64_t row)
-{
-	const struct bitmap *b = raid->bitmap;
-	uint64_t w = raid->map.row_bytes;
-
-	for (uint64_t bit = row * w / b->sb.chunksize;
-	    bit <= ((row + 1) * w - 1) / b->sb.chunksize; bit++)
-		if (b->doubt[bit])
-			return true;
-	return false;
-}
+/* --- what is set --- */
 
 static bool
 row_set(const struct raid *raid, uint64_t row)
@@ -285,17 +278,4 @@ bitmap_next_set(const struct raid *raid, uint64_t row, uint64_t end)
 	while (row < end && !row_set(raid, row))
 		row++;
 	return row;
-}
-
-uint64_t
-bitmap_next_doubt(const struct raid *raid, uint64_t row, uint64_t end)
-{
-	const struct bitmap *b = raid->bitmap;
-	uint64_t w = raid->map.row_bytes;
-
-	assert(end <= raid_map_rows(&raid->map) && !b->private);
-	while (row < end && !bitmap_in_doubt(raid, row))
-		row = MAX(row + 1, (row * w / b->sb.chunksize + 1) *
-		    b->sb.chunksize / w);
-	return MIN(row, end);
 }

@@ -45,6 +45,7 @@ uint32_t bitmap_chunk(uint64_t member_size, uint64_t area_bytes);
 
 /* --- of a running array --- */
 
+struct doubt;
 struct member;
 struct raid;
 struct row;
@@ -60,7 +61,6 @@ struct bitmap {
 	bool *dirty;			/* per block: to be written */
 	uint16_t *busy;			/* per bit: writes in flight */
 	uint8_t *age;			/* per bit: ticks since the last */
-	bool *doubt;			/* per bit: parity unknown */
 	bool running;
 	uint64_t block;			/* being written */
 	uint8_t *copy;			/* of it, while it is */
@@ -95,10 +95,6 @@ void bitmap_write(struct bitmap *bitmap, struct op *op);
 /* The same after a change of the events counter, or of the members. */
 void bitmap_note_events(struct raid *raid, uint64_t events);
 void bitmap_note_member(struct bitmap *bitmap);
-bool bitmap_in_doubt(const struct raid *raid, uint64_t row);
-/* The first row from `row` on whose parity is in doubt. */
-uint64_t bitmap_next_doubt(const struct raid *raid, uint64_t row,
-    uint64_t end);
 /* The first row from `row` on with a set bit. */
 uint64_t bitmap_next_set(const struct raid *raid, uint64_t row, uint64_t end);
 bool bitmap_idle(const struct raid *raid);
@@ -111,7 +107,8 @@ bool bitmap_load(struct bitmap *bitmap, const uint8_t *area, size_t len,
     uint64_t events);
 /* Nothing could be loaded: all bits are set. */
 void bitmap_set_all(struct bitmap *bitmap);
-/* The array is dirty: what the bits name is in doubt. */
-void bitmap_doubt_set(struct bitmap *bitmap);
+/* The array is dirty: what the bits name from `from` on is in doubt. */
+void bitmap_doubt(const struct raid *raid, uint64_t from,
+    struct doubt *doubt);
 
 #endif

@@ -206,16 +206,12 @@ bitmap_row_done(struct raid *raid, uint64_t row)
 enum clear_step { BC_FLUSH, BC_CLEAR, BC_END };
 static const char *const clear_steps[] = { "FLUSH", "CLEAR", "END" };
 
-/* Parity that the sweep has passed is no longer in doubt. */
-static void
-settle_doubt(struct raid *raid)
+static bool
+bit_in_doubt(const struct raid *raid, uint64_t bit)
 {
-	struct bitmap *b = raid->bitmap;
+	uint64_t chunk = raid->bitmap->sb.chunksize;
 
-	for (uint64_t bit = 0; bit < b->nbits; bit++)
-		if (b->doubt[bit] && MIN((bit + 1) * b->sb.chunksize,
-		    raid->map.member_size) <= raid->synced)
-			b->doubt[bit] = false;
+	return doubt_overlaps(&raid->doubt, bit * chunk, (bit + 1) * chunk);
 }
 
 static void
@@ -228,7 +224,7 @@ clear_bits(struct raid *raid)
 
 		if (b->age[bit] != AGE_CLEARING || b->busy[bit] > 0)
 			continue;
-		assert(!b->doubt[bit]);
+		assert(!bit_in_doubt(raid, bit));
 		b->age[bit] = 0;
 		b->image[at] &= (uint8_t)~(1u << bit % 8);
 		b->dirty[at / BITMAP_BLOCK] |= !b->private;
@@ -281,12 +277,12 @@ bitmap_tick(void *arg)
 	struct bitmap *b = raid->bitmap;
 	bool any = false, ripe = false;
 
-	settle_doubt(raid);
 	for (uint64_t bit = 0; bit < b->nbits; bit++) {
 		if (b->age[bit] == 0)
 			continue;
 		any = true;
-		if (b->busy[bit] > 0 || b->doubt[bit] || !is_whole(raid))
+		if (b->busy[bit] > 0 || !is_whole(raid) ||
+		    bit_in_doubt(raid, bit))
 			continue;
 		if (b->age[bit] < TICKS)
 			b->age[bit]++;

@@ -137,7 +137,7 @@ member_avoided(const struct member *m)
 {
 	const struct raid *raid = m->raid;
 
-	if (m->late == 0 || raid->synced < raid->map.member_size)
+	if (m->late == 0 || doubt_any(&raid->doubt))
 		return false;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (raid->member[r].state != RAID_MEMBER_IN_SYNC)

@@ -111,6 +111,7 @@ take_spare(struct raid *raid, struct op *op)
 	m->state = RAID_MEMBER_REBUILDING;
 	m->recovered = m->checkpoint = 0;
 	raid->missing &= ~(UINT32_C(1) << role);
+	raid->doubt_log.stale = true;	/* for the new one */
 	raid_changed(raid);
 	raid_tell(raid, "spare %s takes the place of member %u",
 	    m->blk->name, role);

@@ -51,15 +51,18 @@ struct ppl_replay {
 	struct raid *raid;
 	unsigned role;
 	bool replay;
-	/* out */
+	bool ours;			/* by us: one header, in front */
+	/* out; rows that could not be recovered are added to raid->doubt */
 	bool valid;			/* a header was found */
-	bool unreadable;		/* a row's parity stays unknown */
+	bool unreadable;		/* a newer header may be there */
 	unsigned recovered, skipped;	/* entries */
 	uint64_t generation;
 	/* private */
 	uint8_t *area;
 	struct iovec area_iov;
 	struct io area_io;
+	uint64_t piece;			/* being read alone */
+	bool *bad;			/* by piece: unreadable */
 	struct ppl_header header;
 	unsigned entry;
 	uint64_t pp_at;			/* of the entry, in the area */

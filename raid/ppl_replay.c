@@ -8,37 +8,106 @@
  * repaired by replaying again; an entry whose partial parity is damaged was
  * being logged when the power went, so its data was never touched: it is
  * skipped; an entry that names a missing member's block is skipped, for that
- * block was in flight and its old content is gone.
+ * block was in flight and its old content is gone; where a sector of the log
+ * or of the data cannot be read, the parity is in doubt.
  */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "raid/ppl_log.h"
 #include "raid/raid_priv.h"
 
-enum replay_step { PV_LOAD, PV_FIND, PV_ENTRY, PV_READ, PV_WRITE, PV_WROTE,
-	PV_END };
+#define PIECE PPL_HEADER	/* of the log, to find a bad sector */
+
+enum replay_step { PV_LOAD, PV_LOADED, PV_PIECE, PV_FIND, PV_ENTRY, PV_READ,
+	PV_WRITE, PV_WROTE, PV_END };
 static const char *const replay_steps[] = {
-	"LOAD", "FIND", "ENTRY", "READ", "WRITE", "WROTE", "END",
+	"LOAD", "LOADED", "PIECE", "FIND", "ENTRY", "READ", "WRITE", "WROTE",
+	"END",
 };
+
+static void
+read_area(struct ppl_replay *v, uint64_t off, uint64_t len, struct op *op)
+{
+	const struct ppl_log *log = &v->raid->ppl[v->role];
+
+	assert(range_ok(off, len, log->area_len));
+	v->area_iov = (struct iovec){ v->area + off, len };
+	io_init(&v->area_io, IO_READ, log->area_off + off, len, &v->area_iov,
+	    1, 0);
+	blk_submit(v->raid->member[v->role].blk, &v->area_io, op);
+}
 
 static void
 load_area(struct ppl_replay *v, struct op *op)
 {
-	struct member *m = &v->raid->member[v->role];
 	const struct ppl_log *log = &v->raid->ppl[v->role];
 
 	v->area_io.result = -ENOMEM;
 	v->area = aligned_alloc(4096, log->area_len);
 	v->bufs = aligned_alloc(4096, RAID_MEMBERS_MAX *
 	    (size_t)ROW_BYTES_MAX);
-	if (v->area == NULL || v->bufs == NULL)
-		return;
-	v->area_iov = (struct iovec){ v->area, log->area_len };
-	io_init(&v->area_io, IO_READ, log->area_off, log->area_len,
-	    &v->area_iov, 1, 0);
-	blk_submit(m->blk, &v->area_io, op);
+	v->bad = calloc(log->area_len / PIECE + 1, sizeof(*v->bad));
+	if (v->area != NULL && v->bufs != NULL && v->bad != NULL)
+		read_area(v, 0, log->area_len, op);
+}
+
+/* A bad sector: read the rest, piece by piece. */
+static enum replay_step
+loaded(struct ppl_replay *v)
+{
+	v->piece = 0;
+	if (v->area_io.result == 0)
+		return PV_FIND;
+	if (v->area_io.result == -ENOMEM || errno_is_gone(v->area_io.result)) {
+		v->unreadable = true;
+		return PV_END;
+	}
+	return PV_PIECE;
+}
+
+static enum replay_step
+read_piece_of_area(struct ppl_replay *v, struct op *op)
+{
+	const struct ppl_log *log = &v->raid->ppl[v->role];
+
+	if (v->piece > 0 && v->area_io.result != 0) {
+		memset(v->area_iov.iov_base, 0, v->area_iov.iov_len);
+		v->bad[v->piece / PIECE - 1] = true;
+	}
+	if (v->piece >= log->area_len)
+		return PV_FIND;
+	read_area(v, v->piece, MIN(PIECE, log->area_len - v->piece), op);
+	v->piece += PIECE;
+	return PV_PIECE;
+}
+
+static bool
+area_is_bad(const struct ppl_replay *v, uint64_t off, uint64_t len)
+{
+	for (uint64_t i = off / PIECE; i * PIECE < off + len; i++)
+		if (v->bad[i])
+			return true;
+	return false;
+}
+
+/* Could there be a newer header that we did not see? */
+static bool
+header_hidden(const struct ppl_replay *v, int64_t at)
+{
+	uint64_t next = 0;
+
+	if (at >= 0) {
+		if (v->ours)
+			return false;
+		next = (uint64_t)at + PPL_HEADER;
+		for (unsigned i = 0; i < v->header.nentries; i++)
+			next += v->header.entry[i].pp_size;
+	}
+	return range_ok(next, PPL_HEADER, v->raid->ppl[v->role].area_len) &&
+	    area_is_bad(v, next, PPL_HEADER);
 }
 
 static enum replay_step
@@ -47,10 +116,9 @@ find_header(struct ppl_replay *v)
 	const struct ppl_log *log = &v->raid->ppl[v->role];
 	int64_t at;
 
-	if (v->area_io.result != 0)
-		return PV_END;
 	at = ppl_find(&v->header, v->area, log->area_len,
 	    v->raid->ppl_signature);
+	v->unreadable = header_hidden(v, at);
 	if (at < 0)
 		return PV_END;
 	v->valid = true;
@@ -84,6 +152,24 @@ next_entry(struct ppl_replay *v)
 	v->at = 0;
 }
 
+static void
+skip_entry(struct ppl_replay *v)
+{
+	v->skipped++;
+	next_entry(v);
+}
+
+/* The parity of what the entry covers is not known to be right. */
+static void
+leave_in_doubt(struct ppl_replay *v)
+{
+	uint64_t lo = v->cover.stripe * v->raid->map.chunk +
+	    v->cover.in_chunk;
+
+	doubt_add(&v->raid->doubt, lo, lo + v->cover.len);
+	skip_entry(v);
+}
+
 /* Look at the entry; skip what must not be replayed. */
 static enum replay_step
 judge_entry(struct ppl_replay *v)
@@ -93,13 +179,18 @@ judge_entry(struct ppl_replay *v)
 	if (v->entry == v->header.nentries)
 		return PV_END;
 	e = &v->header.entry[v->entry];
-	if (ppl_entry_cover(&v->cover, &v->raid->map, e, v->role) &&
-	    cover_readable(v) &&
-	    (e->pp_size == 0 ||
-	    ppl_crc(v->area + v->pp_at, e->pp_size) == e->checksum))
+	if (!ppl_entry_cover(&v->cover, &v->raid->map, e, v->role) ||
+	    !cover_readable(v)) {
+		skip_entry(v);
+		return PV_ENTRY;
+	}
+	if (e->pp_size == 0 ||
+	    ppl_crc(v->area + v->pp_at, e->pp_size) == e->checksum)
 		return PV_READ;
-	v->skipped++;
-	next_entry(v);
+	if (area_is_bad(v, v->pp_at, e->pp_size))
+		leave_in_doubt(v);
+	else
+		skip_entry(v);
 	return PV_ENTRY;
 }
 
@@ -123,12 +214,14 @@ read_piece(struct ppl_replay *v, struct op *op)
 	}
 }
 
-/* A bad sector leaves the parity of its row unknown. */
+/* A bad sector leaves the parity of its row unknown.  False: all was read. */
 static bool
-note_unreadable(struct ppl_replay *v)
+note_unreadable(struct ppl_replay *v, bool *gone)
 {
 	const struct raid_map *map = &v->raid->map;
 	bool any = false;
+
+	*gone = false;
 
 	for (unsigned i = 0; i < v->cover.ndata; i++) {
 		struct member *m = &v->raid->member[raid_map_role(map,
@@ -138,10 +231,10 @@ note_unreadable(struct ppl_replay *v)
 			continue;
 		any = true;
 		m->read_errors++;
-		if (errno_is_gone(v->io[i].result))
-			member_fail(m, "it does not answer reads");
-		else
-			v->unreadable = true;
+		if (!errno_is_gone(v->io[i].result))
+			continue;
+		*gone = true;
+		member_fail(m, "it does not answer reads");
 	}
 	return any;
 }
@@ -152,10 +245,13 @@ write_piece(struct ppl_replay *v, struct op *op)
 	const struct raid_map *map = &v->raid->map;
 	const uint8_t *src[RAID_MEMBERS_MAX];
 	unsigned n = 0;
+	bool gone;
 
-	if (note_unreadable(v)) {
-		v->skipped++;
-		next_entry(v);
+	if (note_unreadable(v, &gone)) {
+		if (gone)
+			skip_entry(v);
+		else
+			leave_in_doubt(v);
 		return PV_ENTRY;
 	}
 	for (unsigned i = 1; i < v->cover.ndata; i++)
@@ -194,7 +290,13 @@ ppl_replay_run(struct op *op)
 	switch ((enum replay_step)op->step) {
 	case PV_LOAD:
 		load_area(v, op);
-		op->step = PV_FIND;
+		op->step = PV_LOADED;
+		return;
+	case PV_LOADED:
+		op->step = loaded(v);
+		return;
+	case PV_PIECE:
+		op->step = read_piece_of_area(v, op);
 		return;
 	case PV_FIND:
 		op->step = find_header(v);
@@ -215,6 +317,7 @@ ppl_replay_run(struct op *op)
 	case PV_END:
 		free(v->area);
 		free(v->bufs);
+		free(v->bad);
 		op_end(op);
 		return;
 	}

@@ -66,10 +66,15 @@ alloc_pools(struct raid *raid)
 	raid->locks = calloc(pools->rows, sizeof(*raid->locks));
 	raid->zeroes = aligned_alloc(4096, ROW_BYTES_MAX);
 	raid->sb_mem = aligned_alloc(4096, sb_bytes);
+	raid->doubt_log.buf = aligned_alloc(4096, DOUBT_SLOT);
 	if (raid->bufs == NULL || raid->guards == NULL ||
 	    raid->reqs == NULL || raid->rows == NULL ||
 	    raid->fixes == NULL || raid->locks == NULL ||
-	    raid->zeroes == NULL || raid->sb_mem == NULL)
+	    raid->zeroes == NULL || raid->sb_mem == NULL ||
+	    raid->doubt_log.buf == NULL || !doubt_init(&raid->doubt) ||
+	    !doubt_init(&raid->doubt_stable) ||
+	    !doubt_init(&raid->clean_op.doubt) ||
+	    !doubt_init(&raid->sweep.doubt))
 		return false;
 	if (raid->spec.policy == RAID_POLICY_PPL) {
 		raid->ppl = calloc(RAID_MEMBERS_MAX, sizeof(*raid->ppl));
@@ -142,8 +147,8 @@ raid_new(struct loop *loop, const struct raid_spec *spec,
 		init_member(raid, &raid->spare[i], ROLE_NONE,
 		    RAID_MEMBERS_MAX + i);
 	}
-	raid->synced = raid->checkpoint = map->member_size;
 	raid->gen = raid->gen_durable = 1;
+	raid->doubt_log.stale = true;
 	return raid;
 }
 
@@ -158,6 +163,11 @@ raid_free(struct raid *raid)
 	free(raid->locks);
 	free(raid->zeroes);
 	free(raid->sb_mem);
+	free(raid->doubt_log.buf);
+	doubt_fini(&raid->doubt);
+	doubt_fini(&raid->doubt_stable);
+	doubt_fini(&raid->clean_op.doubt);
+	doubt_fini(&raid->sweep.doubt);
 	bitmap_free(raid->bitmap);
 	free(raid->ppl);
 	free(raid->ppl_mem);
@@ -204,8 +214,8 @@ raid_check(const struct raid *raid)
 	assert(raid->missing >> map->n == 0);
 	assert(raid->gen_durable <= raid->gen);
 	assert(raid->gen_failed <= raid->gen);
-	assert(raid->checkpoint <= raid->synced);
-	assert(raid->synced <= map->member_size);
+	assert(doubt_next(&raid->doubt_stable, 0) <=
+	    doubt_next(&raid->doubt, 0));
 	for (unsigned r = 0; r < map->n; r++) {
 		const struct member *m = &raid->member[r];
 		bool missing = (raid->missing >> r & 1) != 0;
@@ -226,7 +236,7 @@ raid_run(struct raid *raid)
 	if (raid->deadline_ms == 0)
 		raid->deadline_ms = raid->blk.geo.rotational ?
 		    DEADLINE_HDD_MS : DEADLINE_SSD_MS;
-	if (raid->dirty_on_disk)
+	if (raid->want_dirty)
 		raid_arm_clean(raid);
 	sweep_kick(raid);
 }
@@ -280,8 +290,8 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 	info->spec = raid->spec;
 	info->size = raid->map.size;
 	info->events = raid->events;
-	info->clean = !raid->dirty_on_disk &&
-	    raid->synced == raid->map.member_size;
+	info->clean = !raid->want_dirty && !raid->dirty_on_disk &&
+	    !doubt_any(&raid->doubt);
 	info->failed = raid->failed;
 	info->nmembers = raid->map.n + raid->nspares;
 	for (unsigned i = 0; i < raid->map.n; i++) {
@@ -375,7 +385,7 @@ stop_close(struct raid_stop *stop)
 	if (raid->failed)
 		err_set(&stop->err, EIO, "array %s had failed; its members "
 		    "were left as they are", raid->spec.name);
-	else if (raid->dirty_on_disk)
+	else if (raid->want_dirty)
 		err_set(&stop->err, EIO, "array %s could not be marked clean",
 		    raid->spec.name);
 	if (err_is(&stop->err))

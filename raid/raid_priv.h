@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/util.h"
 #include "raid/bitmap.h"
+#include "raid/doubt.h"
 #include "raid/guard.h"
 #include "raid/map.h"
 #include "raid/plan.h"
@@ -194,6 +195,7 @@ struct row {
 	STAILQ_ENTRY(row) rider;
 	bool ridden;			/* another row did the work */
 	bool fua;
+	bool settles;			/* makes lost data readable again */
 	struct iovec merge_iov[ROW_IOV_MAX];
 	struct op breath;
 	struct timer timer;
@@ -267,7 +269,7 @@ struct sb_update {
 
 struct clean_op {
 	struct op op;
-	uint64_t synced;		/* when the flush began */
+	struct doubt doubt;		/* when the flush began */
 	uint64_t nwriters;		/* the same */
 	struct io io[RAID_MEMBERS_MAX];
 };
@@ -285,6 +287,8 @@ void raid_writer_end(struct raid *raid);
 void raid_arm_clean(struct raid *raid);
 /* Flush the members and write clean superblocks. */
 void raid_clean_start(struct raid *raid, struct op *parent);
+/* Whatever `doubt` no longer says is right on stable media. */
+void raid_doubt_durable(struct raid *raid, const struct doubt *doubt);
 /* Fill a member's superblock from the array's state and encode it. */
 void member_encode(struct member *m, bool dirty);
 
@@ -320,11 +324,13 @@ struct sweep {
 	unsigned role;			/* rebuild */
 	uint64_t first, next, end;	/* rows */
 	uint64_t start_ns, batch_ns, checkpoint_ns;
+	uint64_t skipped;		/* rows that could not be read */
 	uint32_t done;			/* rows of the batch that are filled */
 	unsigned nrows;
 	struct row *row[SWEEP_BATCH];
 	struct timer timer;
-	struct io flush;
+	struct io flush[RAID_MEMBERS_MAX];
+	struct doubt doubt;		/* when the flush began */
 	uint64_t bad;			/* 4 KiB pieces with wrong parity */
 };
 /* See whether there is something to sweep, and start. */
@@ -350,8 +356,9 @@ struct raid {
 	bool want_dirty, dirty_on_disk;
 	uint64_t gen_start;		/* gen when it began to run */
 	uint64_t gen_failed;		/* gen of the last member failure */
-	uint64_t synced;		/* member bytes with right parity */
-	uint64_t checkpoint;		/* of them durable: resync_offset */
+	struct doubt doubt;		/* where the parity is */
+	struct doubt doubt_stable;	/* the same after a power cut */
+	struct doubt_log doubt_log;
 	bool sb_running, cleaning, stopping;
 	struct sb_update sb_update;
 	struct clean_op clean_op;
@@ -410,10 +417,15 @@ struct raid {
 static inline bool
 row_in_doubt(const struct raid *raid, uint64_t row)
 {
-	if ((row + 1) * raid->map.row_bytes <= raid->synced)
-		return false;
-	return raid->bitmap == NULL || raid->bitmap->private ||
-	    bitmap_in_doubt(raid, row);
+	return doubt_overlaps(&raid->doubt, row * raid->map.row_bytes,
+	    (row + 1) * raid->map.row_bytes);
+}
+/* The same for a part of it. */
+static inline bool
+part_in_doubt(const struct raid *raid, uint64_t row, struct row_range at)
+{
+	return doubt_overlaps(&raid->doubt, row * raid->map.row_bytes + at.lo,
+	    row * raid->map.row_bytes + at.hi);
 }
 
 static inline void

@@ -127,6 +127,30 @@ read_fix(struct row *row, struct row_fix *fix, struct op *op)
 	row_fix_start(fix, op);
 }
 
+/* Nothing follows from parity that was never made right. */
+static bool
+read_in_doubt(const struct row *row)
+{
+	uint32_t in = (uint32_t)(row->place.member_off %
+	    row->raid->map.row_bytes);
+
+	return part_in_doubt(row->raid, read_row(row),
+	    (struct row_range){ in, in + (uint32_t)row->part });
+}
+
+static enum row_read_step
+read_failed(struct row *row, int result)
+{
+	row_unlock(row->raid, &row->claim);
+	if (row->grain == GRAIN_ROW && row->part > 4096 &&
+	    !row->raid->failed) {	/* save what can be read */
+		row->grain = GRAIN_BLOCK;
+		return RR_DIRECT;
+	}
+	row->result = result;
+	return RR_END;
+}
+
 static enum row_read_step
 read_fixed(struct row *row)
 {
@@ -136,16 +160,10 @@ read_fixed(struct row *row)
 
 	row_fix_put(row->raid, row->fix);
 	row->fix = NULL;
+	if (result < 0)
+		return read_failed(row, result);
 	row_unlock(row->raid, &row->claim);
-	if (result == 0)
-		return part_done(row);
-	if (row->grain == GRAIN_ROW && row->part > 4096 &&
-	    !row->raid->failed) {	/* save what can be read */
-		row->grain = GRAIN_BLOCK;
-		return RR_DIRECT;
-	}
-	row->result = result;
-	return RR_END;
+	return part_done(row);
 }
 
 static void
@@ -168,10 +186,8 @@ row_read_run(struct op *op)
 		op->step = RR_FIX;
 		return;
 	case RR_FIX:
-		if (raid->failed || row_in_doubt(raid, read_row(row))) {
-			row->result = -EIO;
-			row_unlock(raid, &row->claim);
-			op->step = RR_END;
+		if (raid->failed || read_in_doubt(row)) {
+			op->step = read_failed(row, -EIO);
 			return;
 		}
 		if ((fix = row_fix_get(raid, op)) == NULL)

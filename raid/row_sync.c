@@ -7,6 +7,7 @@
  * Invariants: a row that cannot be read is left alone and ends with -EIO; a
  * scrub or resync writes parity only; a row filled by a rebuild is marked so
  * before its lock is given up, so no write in between misses the new member.
+ * From parity in doubt nothing is rebuilt, but the parity itself is.
  */
 #include "raid/raid_priv.h"
 
@@ -39,6 +40,26 @@ reads_failed(struct row *row)
 	return failed;
 }
 
+/* Is the member to be rebuilt the one with this row's parity? */
+static bool
+is_parity(const struct row *row)
+{
+	const struct raid_map *map = &row->raid->map;
+
+	return row->place.role == raid_map_parity(map,
+	    raid_map_stripe(map, row->span.row));
+}
+
+/* The parity of the row fits its data. */
+static void
+settle_row(struct row *row)
+{
+	struct raid *raid = row->raid;
+	uint64_t at = row->span.row * raid->map.row_bytes;
+
+	(void)doubt_settle(&raid->doubt, at, at + raid->map.row_bytes);
+}
+
 static bool
 plan_row(struct row *row)
 {
@@ -47,6 +68,9 @@ plan_row(struct row *row)
 	struct row_range all = { 0, raid->map.row_bytes };
 
 	if (raid->failed)
+		return false;
+	if (row->kind == SWEEP_REBUILD && !is_parity(row) &&
+	    row_in_doubt(raid, row->span.row))
 		return false;
 	if (row->kind == SWEEP_REBUILD)
 		return row_plan_rebuild(&row->work.plan, &raid->map,
@@ -87,6 +111,8 @@ compare(struct row *row, struct op *op)
 		return RS_STORED;
 	}
 	row->bad = row_apply_check(&work->plan, work->slots);
+	if (row->bad == 0)
+		settle_row(row);
 	if (row->bad == 0 || row->kind == SWEEP_CHECK)
 		return RS_UNLOCK;
 	store_role(row, work->plan.parity, op);
@@ -103,7 +129,11 @@ stored(struct row *row)
 		m->write_errors++;
 		member_fail(m, "a write failed");
 		row->result = -EIO;
-	} else if (row->kind == SWEEP_REBUILD) {
+		return;
+	}
+	if (is_parity(row))
+		settle_row(row);
+	if (row->kind == SWEEP_REBUILD) {
 		assert(row->span.row - sweep->next < SWEEP_BATCH);
 		sweep->done |= UINT32_C(1) << (row->span.row - sweep->next);
 	}

@@ -67,15 +67,70 @@ bounce_data(struct row *row)
 	row->data.niov = row->work.extra;
 }
 
+/* Does the parity of this band follow from data alone? */
+static bool
+band_is_new(const struct row_band *band)
+{
+	return band->method == ROW_FULL || band->method == ROW_RCW;
+}
+
+/* Is data of a missing member among what is written? */
+static bool
+renews_lost(const struct row *row, uint32_t missing)
+{
+	const struct row_plan *plan = &row->work.plan;
+
+	if (missing == 0 || (missing >> plan->parity & 1) != 0)
+		return false;
+	for (unsigned i = 0; i < plan->nbands; i++)
+		if (band_is_new(&plan->band[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Parity that was computed from data alone is in doubt no longer.  If it
+ * stands for data of a missing member it must be so after a crash as well.
+ */
+static void
+settle_doubt(struct row *row)
+{
+	struct raid *raid = row->raid;
+	const struct row_plan *plan = &row->work.plan;
+	uint64_t base = row->span.row * raid->map.row_bytes;
+
+	if (row->result < 0 || raid->failed || !doubt_any(&raid->doubt))
+		return;
+	for (unsigned i = 0; i < plan->nbands; i++) {
+		const struct row_band *band = &plan->band[i];
+		uint64_t lo = base + band->at.lo, hi = base + band->at.hi;
+
+		if (!band_is_new(band))
+			continue;
+		(void)doubt_settle(&raid->doubt, lo, hi);
+		if (row->settles)
+			(void)doubt_settle(&raid->doubt_stable, lo, hi);
+	}
+	if (row->settles) {
+		raid->doubt_log.stale = true;
+		raid_changed(raid);
+	}
+}
+
 static void
 row_write_plan(struct row *row, struct op *op)
 {
 	struct raid *raid = row->raid;
 	uint32_t missing = row_missing(raid, row->span.row);
 
+	bool doubt = row_in_doubt(raid, row->span.row);
+
 	row_merge_source(row);
 	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
-	    &raid->map, &row->span, missing, row_in_doubt(raid, row->span.row));
+	    &raid->map, &row->span, missing, doubt);
+	row->settles = row->result == 0 && doubt && renews_lost(row, missing);
+	if (row->settles && raid->doubt.n == DOUBT_MAX)
+		row->result = -EIO;	/* it could not be read again */
 	if (row->result == 0)
 		row_reserve(raid, &row->work, bounce_slots(row), op);
 	op->step = row->result == 0 ? RW_PREREAD : RW_UNLOCK;
@@ -202,7 +257,7 @@ row_store(struct row *row, struct op *op)
 {
 	struct raid *raid = row->raid;
 	struct row_work *work = &row->work;
-	unsigned fua = row->fua ? IO_FUA : 0;
+	unsigned fua = row->fua || row->settles ? IO_FUA : 0;
 
 	assert(row->claim.lock != NULL && row->claim.exclusive);
 	assert(work->plan.nwrites > 0 || work->plan.method == ROW_BARE ||
@@ -212,7 +267,7 @@ row_store(struct row *row, struct op *op)
 	raid->rmw_writes += work->plan.method == ROW_RMW;
 	raid->rcw_writes += work->plan.method == ROW_RCW;
 	work->niov = 0;
-	if (is_zero(row) && whole_row(row)) {
+	if (is_zero(row) && whole_row(row) && !row->settles) {
 		store_zero(row, fua | (row->req->orig->flags & IO_UNMAP), op);
 		return;
 	}
@@ -270,6 +325,18 @@ record_lost(struct raid *raid, struct op *op)
 		return false;
 	raid_record(raid, op);
 	return true;
+}
+
+/* Before anybody is told of success. */
+static void
+row_write_record(struct row *row, struct op *op)
+{
+	note_write_failures(row);
+	settle_doubt(row);
+	if (row->settles)
+		raid_record(row->raid, op);
+	else
+		(void)record_lost(row->raid, op);
 }
 
 static void
@@ -332,8 +399,7 @@ row_write_run(struct op *op)
 		op->step = RW_RECORD;
 		return;
 	case RW_RECORD:
-		note_write_failures(row);
-		(void)record_lost(raid, op);
+		row_write_record(row, op);
 		op->step = RW_UNLOCK;
 		return;
 	case RW_UNLOCK:

@@ -52,7 +52,6 @@ member_encode(struct member *m, bool dirty)
 	loop_random(raid->loop, &tag, sizeof(tag));
 	assert(member_live(m));
 	assert(m->checkpoint <= m->recovered);
-	assert(raid->checkpoint <= raid->synced);
 	sb->events = raid->events;
 	/* Linux writes whole seconds: our tag there tells who was last. */
 	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |
@@ -69,8 +68,9 @@ member_encode(struct member *m, bool dirty)
 	sb->resync_offset = SB1_CLEAN;
 	if (dirty)
 		sb->resync_offset = 0;
-	else if (raid->checkpoint < raid->map.member_size)
-		sb->resync_offset = raid->checkpoint / SECTOR;
+	else if (doubt_any(&raid->doubt_stable))
+		sb->resync_offset = round_down(doubt_next(
+		    &raid->doubt_stable, 0), raid->map.row_bytes) / SECTOR;
 	encode_roles(raid, sb);
 	sb1_encode(sb, m->sb_buf);
 }
@@ -91,9 +91,9 @@ submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
 
 /* --- one update --- */
 
-enum sb_step { SB_PROBE, SB_BITMAP, SB_ENCODE, SB_CHECK };
+enum sb_step { SB_PROBE, SB_LOGS, SB_ENCODE, SB_CHECK };
 static const char *const sb_steps[] = {
-	"PROBE", "BITMAP", "ENCODE", "CHECK",
+	"PROBE", "LOGS", "ENCODE", "CHECK",
 };
 
 static void
@@ -122,6 +122,17 @@ note_sb_failures(struct raid *raid, bool probe)
 		m->write_errors += !probe;
 		member_fail(m, probe ? "it does not answer" :
 		    "its superblock could not be written");
+	}
+}
+
+/* What must not be behind the superblocks. */
+static void
+write_logs(struct raid *raid, struct op *op)
+{
+	doubt_write(raid, op);
+	if (raid->bitmap != NULL) {
+		bitmap_note_events(raid, raid->events + 1);
+		bitmap_write(raid->bitmap, op);
 	}
 }
 
@@ -165,19 +176,18 @@ sb_update_run(struct op *op)
 		u->probe = raid->gen_failed > raid->gen_durable;
 		if (u->probe)
 			submit_all(raid, IO_READ, op);
-		op->step = SB_BITMAP;
+		op->step = SB_LOGS;
 		return;
-	case SB_BITMAP:		/* never behind the superblocks */
+	case SB_LOGS:
 		if (u->probe)
 			note_sb_failures(raid, true);
-		if (raid->bitmap != NULL && !raid->failed) {
-			bitmap_note_events(raid, raid->events + 1);
-			bitmap_write(raid->bitmap, op);
-		}
-		op->step = SB_ENCODE;
+		u->gen = 0;
+		if (!raid->failed)
+			write_logs(raid, op);
+		op->step = raid->failed ? SB_CHECK : SB_ENCODE;
 		return;
 	case SB_ENCODE:
-		u->gen = 0;
+		doubt_note_written(raid);
 		if (!raid->failed)
 			sb_encode(raid, u, op);
 		op->step = SB_CHECK;
@@ -239,13 +249,24 @@ static bool
 may_clean(const struct raid *raid)
 {
 	return raid->writers == 0 && !raid->failed &&
-	    (raid->dirty_on_disk || raid->checkpoint < raid->synced);
+	    (raid->want_dirty ||
+	    !doubt_equal(&raid->doubt, &raid->doubt_stable));
+}
+
+void
+raid_doubt_durable(struct raid *raid, const struct doubt *doubt)
+{
+	if (doubt_equal(&raid->doubt_stable, doubt))
+		return;
+	doubt_limit(&raid->doubt_stable, doubt);
+	raid->doubt_log.stale = true;
+	raid_changed(raid);
 }
 
 static void
 clean_flush(struct raid *raid, struct op *op)
 {
-	raid->clean_op.synced = raid->synced;
+	doubt_copy(&raid->clean_op.doubt, &raid->doubt);
 	raid->clean_op.nwriters = raid->nwriters;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		member_submit(&raid->member[r], &raid->clean_op.io[r],
@@ -261,9 +282,7 @@ clean_decide(struct raid *raid, struct op *op)
 	/* What was written meanwhile, the flush may have missed. */
 	if (!may_clean(raid) || raid->clean_op.nwriters != raid->nwriters)
 		return;
-	assert(raid->clean_op.synced <= raid->synced);
-	assert(raid->clean_op.synced >= raid->checkpoint);
-	raid->checkpoint = raid->clean_op.synced;
+	raid_doubt_durable(raid, &raid->clean_op.doubt);
 	raid->want_dirty = raid->dirty_on_disk = false;
 	raid_changed(raid);
 	raid_record(raid, op);
@@ -287,7 +306,7 @@ clean_op_run(struct op *op)
 		return;
 	case CL_END:
 		raid->cleaning = false;
-		if (raid->dirty_on_disk && may_clean(raid) &&
+		if (raid->want_dirty && may_clean(raid) &&
 		    !timer_running(&raid->safe_timer))
 			raid_arm_clean(raid);
 		op_end(op);

@@ -4,9 +4,10 @@
  * without a log, rebuild onto a spare, scrub.  One at a time, the most urgent
  * first; a spare takes the place of a missing member by itself.
  *
- * Invariants: what a sweep has achieved (raid->synced, member->recovered)
- * only grows, and reaches the superblocks only after a flush; a row that
- * cannot be read stops a resync or rebuild there, it is never skipped.
+ * Invariants: what a sweep has achieved (raid->doubt, member->recovered)
+ * reaches the disks only after a flush of what it wrote; a row that cannot be
+ * read stays in doubt and the resync goes on behind it, but it stops a
+ * rebuild there.
  */
 #include "raid/raid_priv.h"
 
@@ -71,6 +72,15 @@ rebuilding_role(const struct raid *raid)
 	return -1;
 }
 
+/* The first row from `row` on that is in doubt, or the end. */
+static uint64_t
+next_doubt(const struct raid *raid, uint64_t row)
+{
+	uint64_t at = doubt_next(&raid->doubt, row * raid->map.row_bytes);
+
+	return MIN(at / raid->map.row_bytes, raid_map_rows(&raid->map));
+}
+
 /* The next thing to do, as the step that begins it. */
 static enum sweep_step
 choose(struct raid *raid, struct sweep *sweep)
@@ -90,10 +100,10 @@ choose(struct raid *raid, struct sweep *sweep)
 		return SW_QUIESCE;
 	if (raid->missing != 0 || role >= 0)
 		return SW_END;
-	if (raid->synced < raid->map.member_size) {
+	if (!sweep->stuck && doubt_any(&raid->doubt)) {
 		sweep->kind = SWEEP_RESYNC;
-		sweep->next = raid->synced / raid->map.row_bytes;
-		return sweep->stuck ? SW_END : SW_BATCH;
+		sweep->next = next_doubt(raid, 0);
+		return SW_BATCH;
 	}
 	if (!sweep->scrub)
 		return SW_END;
@@ -112,7 +122,7 @@ begin(struct raid *raid, struct sweep *sweep)
 	sweep->end = raid_map_rows(&raid->map);
 	sweep->start_ns = sweep->checkpoint_ns = now;
 	sweep->done = 0;
-	sweep->bad = 0;
+	sweep->bad = sweep->skipped = 0;
 	raid_tell(raid, "%s starts at byte %llu of each member",
 	    raid_task_name(sweep_task(sweep)), (unsigned long long)
 	    (sweep->next * raid->map.row_bytes));
@@ -120,10 +130,15 @@ begin(struct raid *raid, struct sweep *sweep)
 
 /* --- batches --- */
 
-/* A former member has all rows but those that the bitmap names. */
+/*
+ * Nothing to do here?  A former member has all rows but those that the bitmap
+ * names.
+ */
 static bool
-row_current(const struct raid *raid, const struct sweep *sweep, uint64_t row)
+row_right(const struct raid *raid, const struct sweep *sweep, uint64_t row)
 {
+	if (sweep->kind == SWEEP_RESYNC)
+		return !row_in_doubt(raid, row);
 	return sweep->kind == SWEEP_REBUILD &&
 	    raid->member[sweep->role].guided &&
 	    bitmap_next_set(raid, row, row + 1) != row;
@@ -147,18 +162,15 @@ start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 
 	if (sweep->nrows == 0)
 		sweep->batch_ns = loop_now(raid->loop);
-	if (sweep->nrows == 0 && sweep->kind == SWEEP_RESYNC &&
-	    raid->bitmap != NULL &&
-	    !raid->bitmap->private)	/* only what the bits name */
-		sweep->next = bitmap_next_doubt(raid, sweep->next,
-		    sweep->end);
+	if (sweep->nrows == 0 && sweep->kind == SWEEP_RESYNC)
+		sweep->next = next_doubt(raid, sweep->next);
 	skip_current(raid, sweep);
 	while (sweep->nrows < max && sweep->next + sweep->nrows < sweep->end) {
 		struct row *row;
 
 		/* Take what is there; wait only for the first. */
 		if (sweep->nrows > 0 && (STAILQ_EMPTY(&raid->free_rows) ||
-		    row_current(raid, sweep, sweep->next + sweep->nrows)))
+		    row_right(raid, sweep, sweep->next + sweep->nrows)))
 			break;
 		if ((row = row_get(raid, op)) == NULL)
 			return;
@@ -194,7 +206,24 @@ note_mismatches(struct raid *raid, const struct row *row)
 	}
 }
 
-/* Rows count up to the first that failed; a scrub goes on. */
+/* The resync passes rows that it could not read. */
+static bool
+resynced(struct raid *raid, struct sweep *sweep, const struct row *row)
+{
+	sweep->bad += (unsigned)__builtin_popcount(row->bad);
+	if (raid->failed || raid->missing != 0)
+		return false;
+	sweep->next++;
+	if (row->result == 0)
+		return true;
+	if (sweep->skipped++ == 0)
+		raid_tell(raid, "a row cannot be read at byte %llu of each "
+		    "member: its parity stays in doubt", (unsigned long long)
+		    (row->span.row * raid->map.row_bytes));
+	return true;
+}
+
+/* Rows count up to the first that failed; a scrub or resync goes on. */
 static bool
 end_batch(struct raid *raid, struct sweep *sweep)
 {
@@ -206,6 +235,8 @@ end_batch(struct raid *raid, struct sweep *sweep)
 		if (is_scrub(sweep)) {
 			note_mismatches(raid, row);
 			sweep->next++;
+		} else if (sweep->kind == SWEEP_RESYNC) {
+			ok = resynced(raid, sweep, row) && ok;
 		} else {
 			sweep->bad += (unsigned)__builtin_popcount(row->bad);
 			ok = ok && row->result == 0;
@@ -216,8 +247,6 @@ end_batch(struct raid *raid, struct sweep *sweep)
 	assert(sweep->next <= sweep->end);
 	sweep->nrows = 0;
 	sweep->done = 0;
-	if (sweep->kind == SWEEP_RESYNC)
-		raid->synced = sweep->next * raid->map.row_bytes;
 	if (sweep->kind == SWEEP_REBUILD)
 		raid->member[sweep->role].recovered = sweep->next *
 		    raid->map.row_bytes;
@@ -228,7 +257,7 @@ static enum sweep_step
 after_batch(struct raid *raid, struct sweep *sweep)
 {
 	if (!end_batch(raid, sweep)) {
-		sweep->stuck = sweep->kind != SWEEP_REBUILD ||
+		sweep->stuck = sweep->kind == SWEEP_REBUILD &&
 		    member_live(&raid->member[sweep->role]);
 		if (sweep->stuck && !raid->failed)
 			raid_tell(raid, "%s stops at byte %llu of each "
@@ -277,6 +306,12 @@ finish(struct raid *raid, struct sweep *sweep)
 	}
 	if (is_scrub(sweep))
 		sweep->scrub = false;
+	if (sweep->skipped > 0) {
+		sweep->stuck = true;
+		raid_tell(raid, "%llu rows could not be read and stay in "
+		    "doubt: replace the member with bad sectors, or write "
+		    "them again", (unsigned long long)sweep->skipped);
+	}
 	raid_tell(raid, "%s finished, %llu blocks of 4 KiB had wrong parity",
 	    raid_task_name(sweep_task(sweep)),
 	    (unsigned long long)sweep->bad);
@@ -288,9 +323,13 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 	struct member *m = &raid->member[sweep->role];
 
 	sweep->checkpoint_ns = loop_now(raid->loop);
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (sweep->flush[r].result != 0)
+			member_fail(&raid->member[r], "a flush failed");
+	if (raid->failed)
+		return;
+	raid_doubt_durable(raid, &sweep->doubt);
 	if (sweep->kind == SWEEP_REBUILD) {
-		if (sweep->flush.result != 0)
-			member_fail(m, "a flush failed");
 		if (!member_live(m))
 			return;
 		m->checkpoint = m->recovered;
@@ -308,21 +347,28 @@ after_checkpoint(struct raid *raid, struct sweep *sweep)
 {
 	if (sweep->cancel && is_scrub(sweep))
 		sweep->scrub = false;
-	if (sweep->cancel || raid->failed || sweep->stuck)
+	if (sweep->cancel || raid->failed)
 		return SW_END;
-	if (sweep->next == sweep->end || (sweep->kind == SWEEP_REBUILD &&
-	    !member_live(&raid->member[sweep->role])))
+	if (sweep->next == sweep->end)
 		return SW_CHOOSE;
-	return SW_BATCH;
+	if (sweep->kind == SWEEP_RESYNC && raid->missing != 0)
+		return SW_CHOOSE;
+	if (sweep->kind == SWEEP_REBUILD &&
+	    !member_live(&raid->member[sweep->role]))
+		return SW_CHOOSE;
+	return sweep->stuck ? SW_END : SW_BATCH;
 }
 
 static void
-flush_target(struct raid *raid, struct sweep *sweep, struct op *op)
+flush_written(struct raid *raid, struct sweep *sweep, struct op *op)
 {
-	sweep->flush.result = 0;
-	if (sweep->kind == SWEEP_REBUILD)
-		member_submit(&raid->member[sweep->role], &sweep->flush,
-		    IO_FLUSH, 0, 0, NULL, 0, 0, op);
+	doubt_copy(&sweep->doubt, &raid->doubt);
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		sweep->flush[r].result = 0;
+		if (!is_scrub(sweep))
+			member_submit(&raid->member[r], &sweep->flush[r],
+			    IO_FLUSH, 0, 0, NULL, 0, 0, op);
+	}
 }
 
 static void
@@ -372,7 +418,7 @@ sweep_run(struct op *op)
 		rest(raid, sweep, op);
 		return;
 	case SW_FLUSH:
-		flush_target(raid, sweep, op);
+		flush_written(raid, sweep, op);
 		op->step = SW_FLUSHED;
 		return;
 	case SW_FLUSHED:
@@ -413,10 +459,11 @@ raid_scrub(struct raid *raid, bool repair, struct err *err)
 	if (raid->failed || raid->missing != 0 || rebuilding_role(raid) >= 0)
 		return err_set(err, EBUSY, "array %s is not complete: there is "
 		    "no parity to check", raid->spec.name);
-	if (raid->sweep.running || raid->synced < raid->map.member_size)
+	if (raid->sweep.running)
 		return err_set(err, EBUSY, "array %s is busy with another task",
 		    raid->spec.name);
 	raid->sweep.scrub = true;
+	raid->sweep.stuck = false;	/* first what is still in doubt */
 	raid->sweep.repair = repair;
 	sweep_kick(raid);
 	return 0;

@@ -20,27 +20,6 @@ start(struct world *w, enum raid_policy policy)
 	world_create_policy(w, RAID_LEFT_SYMMETRIC, CHUNK, policy);
 }
 
-/* The machine loses power; disk `without` was not there. */
-static void
-lose_power(struct world *w, unsigned without)
-{
-	for (unsigned i = 0; i < w->n; i++)
-		if (i != without)
-			blk_fault_power_cut(w->fault[i], 7 + i);
-	array_stop(w);
-	for (unsigned i = 0; i < w->n; i++)
-		if (i != without)
-			blk_fault_power_on(w->fault[i]);
-}
-
-/* The bytes of member `role` at `off` of its data. */
-static uint8_t *
-member_bytes(struct world *w, unsigned role, uint64_t off)
-{
-	return blk_ram_data(w->ram[role]) + w->raid->member[role].data_off +
-	    off;
-}
-
 static bool
 all_bytes(const uint8_t *p, size_t len, int byte)
 {

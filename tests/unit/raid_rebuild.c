@@ -18,26 +18,10 @@ start(struct world *w, unsigned n, unsigned more, enum raid_policy policy)
 		assert_int_equal(batch(w, 200 * 1024), 0);
 }
 
-static int
-add(struct world *w, unsigned i, bool force)
-{
-	struct raid_add a = { .raid = w->raid, .blk = &w->keep[i].blk,
-		.force = force };
-
-	raid_add_start(&a, NULL);
-	loop_run_op(w->loop, &a.op);
-	if (a.err.code != 0)
-		print_message("%s\n", a.err.text);
-	return a.err.code;
-}
-
 static void
 wait_for_task(struct world *w)
 {
-	do {
-		wait_ms(w, 5);
-		raid_get_info(w->raid, &info);
-	} while (info.task != RAID_TASK_NONE);
+	wait_task_end(w, &info);
 }
 
 /* Every member is dispensable: the bytes are there without it. */

@@ -181,6 +181,27 @@ assemble_without(struct world *w, struct raid_assemble *a, uint32_t without,
 	w->raid = a->raid;
 }
 
+/* The machine loses power; disk `without` was not there. */
+static inline void
+lose_power(struct world *w, unsigned without)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		if (i != without)
+			blk_fault_power_cut(w->fault[i], 7 + i);
+	array_stop(w);
+	for (unsigned i = 0; i < w->n; i++)
+		if (i != without)
+			blk_fault_power_on(w->fault[i]);
+}
+
+/* The bytes of member `role` at `off` of its data. */
+static inline uint8_t *
+member_bytes(struct world *w, unsigned role, uint64_t off)
+{
+	return blk_ram_data(w->ram[role]) + w->raid->member[role].data_off +
+	    off;
+}
+
 struct nap {
 	struct op op;
 	struct loop *loop;
@@ -324,6 +345,28 @@ fail_member_now(struct world *w, unsigned role)
 	raid_fail_start(&fail, NULL);
 	loop_run_op(w->loop, &fail.op);
 	return fail.err.code;
+}
+
+static inline int
+add(struct world *w, unsigned i, bool force)
+{
+	struct raid_add a = { .raid = w->raid, .blk = &w->keep[i].blk,
+		.force = force };
+
+	raid_add_start(&a, NULL);
+	loop_run_op(w->loop, &a.op);
+	if (a.err.code != 0)
+		print_message("%s\n", a.err.text);
+	return a.err.code;
+}
+
+static inline void
+wait_task_end(struct world *w, struct raid_info *info)
+{
+	do {
+		wait_ms(w, 5);
+		raid_get_info(w->raid, info);
+	} while (info->task != RAID_TASK_NONE);
 }
 
 #endif

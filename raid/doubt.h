@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Where the parity is not known to be right: after a crash without a log, or
+ * with a log that cannot be used.  Nothing may be reconstructed there.
+ *
+ * The set is kept as ranges of bytes of every member's data (a range of 4 KiB
+ * stands for 4 KiB on each member).  A resync, or a write that computes the
+ * parity from data alone, takes ranges out.
+ *
+ * On disk it is a record of our own in the private area, unknown to md: the
+ * superblock has one number, and none at all while the array is dirty.  It
+ * counts only if the superblock bears our tag, that is, if nobody else has
+ * written the array since.  Two copies on each member are written in turn.
+ */
+#ifndef RAID_DOUBT_H
+#define RAID_DOUBT_H
+
+#include "core/io.h"
+#include "core/op.h"
+#include "raid/map.h"
+
+#define DOUBT_SLOT	(UINT32_C(128) * 1024)
+#define DOUBT_HEAD	64u
+#define DOUBT_MAX	((DOUBT_SLOT - DOUBT_HEAD) / 16)
+
+struct doubt_range {
+	uint64_t lo, hi;
+};
+
+/* Sorted; ranges neither overlap nor touch. */
+struct doubt {
+	unsigned n;
+	struct doubt_range *range;	/* DOUBT_MAX of them */
+};
+
+/* --- pure --- */
+
+/* False without memory. */
+bool doubt_init(struct doubt *doubt);
+void doubt_fini(struct doubt *doubt);
+void doubt_clear(struct doubt *doubt);
+/* With no room for one more range the set grows by what lies between two. */
+void doubt_add(struct doubt *doubt, uint64_t lo, uint64_t hi);
+/* Take out; false, with nothing changed, if there is no room to split. */
+bool doubt_settle(struct doubt *doubt, uint64_t lo, uint64_t hi);
+bool doubt_overlaps(const struct doubt *doubt, uint64_t lo, uint64_t hi);
+/* The first byte in doubt at or after `from`; UINT64_MAX if there is none. */
+uint64_t doubt_next(const struct doubt *doubt, uint64_t from);
+/* Take out what is not in `max`. */
+void doubt_limit(struct doubt *doubt, const struct doubt *max);
+void doubt_copy(struct doubt *dst, const struct doubt *src);
+bool doubt_equal(const struct doubt *a, const struct doubt *b);
+static inline bool
+doubt_any(const struct doubt *doubt)
+{
+	return doubt->n > 0;
+}
+
+/* Fill DOUBT_SLOT bytes; returns how many of them matter. */
+size_t doubt_encode(const struct doubt *doubt, const uint8_t set_uuid[16],
+    uint64_t generation, void *buf);
+/* False if this is no record of the array; then the set means nothing. */
+bool doubt_decode(struct doubt *doubt, const void *buf,
+    const uint8_t set_uuid[16], uint64_t member_size, uint64_t *generation);
+
+/* --- the record on the members (doubt_log.c) --- */
+
+struct member;
+struct raid;
+
+struct doubt_log {
+	uint8_t *buf;			/* DOUBT_SLOT, aligned */
+	struct iovec iov;
+	struct io io[RAID_MEMBERS_MAX];
+	uint64_t generation;		/* of the record written last */
+	bool stale;			/* the record on disk is not ours */
+};
+
+/* Where a member has it, in bytes; 0: it has no place for it. */
+uint64_t doubt_area(const struct member *m);
+/* Write raid->doubt_stable to all members, unless it is there already. */
+void doubt_write(struct raid *raid, struct op *op);
+void doubt_note_written(struct raid *raid);
+
+/* At assembly: read the records. */
+struct doubt_load {
+	uint8_t *mem;
+	struct io io[RAID_MEMBERS_MAX];
+	struct iovec iov[RAID_MEMBERS_MAX];
+};
+void doubt_load_start(struct doubt_load *load, struct raid *raid,
+    struct op *op);
+/*
+ * The newest record into `doubt`; false if there is none.  Says also whether
+ * all members have it.
+ */
+bool doubt_load_end(struct doubt_load *load, struct raid *raid,
+    struct doubt *doubt, bool *all);
+
+#endif
