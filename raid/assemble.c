@@ -429,11 +429,15 @@ adopt(struct member *m, const struct probe *probe)
 	}
 }
 
-/* One table for all. */
+/* One table for all; who is an event behind is to be told all of it. */
 static void
 agree(struct member *m, const struct sb1 *best)
 {
 	memcpy(m->sb.roles, best->roles, sizeof(best->roles));
+	m->behind = m->sb.events < best->events;
+	m->sb.events = best->events;
+	m->sb.utime = best->utime;
+	m->sb.resync_offset = best->resync_offset;
 }
 
 /* The decisions are made: only logs that cannot be read may refuse now. */

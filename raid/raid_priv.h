@@ -42,6 +42,7 @@ struct member {
 	uint64_t recovered;		/* REBUILDING: bytes valid from start */
 	uint64_t checkpoint;		/* of them durable: recovery_offset */
 	bool guided;			/* rebuild what the bitmap names */
+	bool behind;			/* its superblock is an event older */
 	unsigned former;		/* spare: the role it had, if guided */
 	uint8_t *sb_buf;		/* SB1_BYTES, aligned */
 	struct iovec sb_iov;

@@ -125,10 +125,31 @@ note_sb_failures(struct raid *raid, bool probe)
 	}
 }
 
+/*
+ * Who was one event behind at the start is brought level before the events
+ * grow: if the power goes during the update it must not be two behind.
+ */
+static void
+level(struct raid *raid, struct op *op)
+{
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		struct member *m = raid_disk(raid, i);
+
+		m->sb_io.result = 0;
+		if (!m->behind || !member_live(m))
+			continue;
+		assert(m->sb.events == raid->events);
+		m->behind = false;
+		sb1_encode(&m->sb, m->sb_buf);
+		submit_sb(raid, m, IO_WRITE, op);
+	}
+}
+
 /* What must not be behind the superblocks. */
 static void
 write_logs(struct raid *raid, struct op *op)
 {
+	level(raid, op);
 	doubt_write(raid, op);
 	if (raid->bitmap != NULL) {
 		bitmap_note_events(raid, raid->events + 1);
@@ -187,6 +208,7 @@ sb_update_run(struct op *op)
 		op->step = raid->failed ? SB_CHECK : SB_ENCODE;
 		return;
 	case SB_ENCODE:
+		note_sb_failures(raid, false);
 		doubt_note_written(raid);
 		if (!raid->failed)
 			sb_encode(raid, u, op);

@@ -427,6 +427,56 @@ with_an_unreadable_log_a_whole_array_is_resynced(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* --- superblocks that are not level --- */
+
+static void
+one_event_behind(struct sb1 *sb)
+{
+	sb->events--;
+}
+
+static void
+a_member_one_behind_is_brought_level_first(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned skip = 0; skip < 3; skip++) {
+		uint8_t *raw;
+		struct sb1 sb;
+
+		start(w, RAID_POLICY_RESYNC);
+		assert_int_equal(array_stop(w), 0);
+		raw = blk_ram_data(w->ram[1]) + SB1_OFFSET;
+		assert_int_equal(sb1_decode(&sb, raw, SB1_BYTES, NULL), 0);
+		one_event_behind(&sb);
+		sb1_encode(&sb, raw);
+		assemble_without(w, &as, 1u << 3, false);
+		assert_non_null(as.raid);
+		add_fault(w, 1, (struct fault_rule){ .action = FAULT_STALL,
+		    .kinds = 1u << IO_WRITE, .off = SB1_OFFSET, .len = 4096,
+		    .skip = skip });
+		one_io_start(&w->io[0], raid_blk(w->raid), IO_WRITE, 0, CHUNK,
+		    w->model, 0);
+		wait_ms(w, 20);
+		for (unsigned i = 0; i < w->n; i++)
+			blk_fault_power_cut(w->fault[i], i + 1);
+		loop_run_op(w->loop, &w->io[0].op);
+		array_stop(w);
+		for (unsigned i = 0; i < w->n; i++) {
+			blk_fault_clear(w->fault[i]);
+			blk_fault_power_on(w->fault[i]);
+		}
+		assemble_without(w, &as, 1u << 3, false);
+		if (as.raid == NULL)
+			print_message("skip %u: %s\n", skip, as.err.text);
+		assert_non_null(as.raid);
+		assert_int_equal(as.nrejected, 0);
+		compare_all(w);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
 /* --- resync --- */
 
 static void
@@ -488,6 +538,7 @@ main(void)
 		cmocka_unit_test(an_unreadable_log_is_not_a_torn_one),
 		cmocka_unit_test(
 		    with_an_unreadable_log_a_whole_array_is_resynced),
+		cmocka_unit_test(a_member_one_behind_is_brought_level_first),
 		cmocka_unit_test(a_resync_goes_on_behind_an_unreadable_row),
 	};
 
