@@ -31,6 +31,7 @@ enum io_kind {
 #define IO_FUA		0x01u	/* write: durable when it completes */
 #define IO_UNMAP	0x02u	/* zero: space may be given back */
 #define IO_MAPPED	0x04u	/* status result: [off, off+len) has space */
+#define IO_MORE		0x08u	/* write: the data of others is on its way */
 
 struct io {
 	struct op *waiter;	/* held until the end */

@@ -184,12 +184,18 @@ gather_timeout(void *arg)
 }
 
 static bool
+expects_more(const struct row *row)
+{
+	return (row->req->orig->flags & IO_MORE) != 0;
+}
+
+static bool
 should_gather(struct row *row)
 {
 	struct raid *raid = row->raid;
 
 	if (!row->req->sequential || row->merge_len == 0 || row_full(row) ||
-	    (raid->writers < 2 && !raid->gather_pays) ||
+	    (raid->writers < 2 && !raid->gather_pays && !expects_more(row)) ||
 	    raid->map.row_bytes != raid->map.chunk || row->fua ||
 	    raid->stopping)
 		return false;

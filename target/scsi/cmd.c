@@ -267,6 +267,7 @@ cmd_collect(struct scsi_cmd *cmd, uint32_t len)
 	assert(!cmd->collecting && len > 0 && len <= cmd->out.len);
 	assert(len <= cmd->out_len);
 	cmd->collecting = true;
+	cmd->lu->ncollecting++;
 	cmd->result = 0;
 	cmd->xfer->collect(cmd, &cmd->out, 0, len, &cmd->result, &cmd->op);
 }
@@ -274,8 +275,9 @@ cmd_collect(struct scsi_cmd *cmd, uint32_t len)
 bool
 cmd_collected(struct scsi_cmd *cmd)
 {
-	assert(cmd->collecting);
+	assert(cmd->collecting && cmd->lu->ncollecting > 0);
 	cmd->collecting = false;
+	cmd->lu->ncollecting--;
 	if (cmd->aborted)
 		return false;
 	if (cmd->result == -ECANCELED) {	/* the session is gone */

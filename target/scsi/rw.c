@@ -146,7 +146,8 @@ scsi_write_run(struct op *op)
 		}
 		assert(cmd->lock.queued && cmd->lock.granted);
 		cmd_io(cmd, IO_WRITE, cmd->c.lba, cmd->c.len, &cmd->out,
-		    cmd_fua(cmd));
+		    cmd_fua(cmd) |
+		    (cmd->lu->ncollecting > 0 ? IO_MORE : 0));
 		op->step = WRITE_REPLY;
 		return;
 	case WRITE_REPLY:

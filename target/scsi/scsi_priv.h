@@ -288,6 +288,7 @@ struct scsi_lu {
 	unsigned ntasks;
 	unsigned nbarriers;		/* ORDERED and HEAD OF QUEUE tasks */
 	unsigned ndormant;
+	unsigned ncollecting;		/* commands whose data is coming */
 	struct lba_locks locks;
 	struct op_queue drain;		/* wait for an empty task set */
 	struct op_queue aborts;		/* wait for aborted commands */

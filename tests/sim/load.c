@@ -168,7 +168,7 @@ draw_request(struct load_worker *w)
 	if (dice < 35)
 		start_read(w);
 	else if (dice < 82)
-		start_change(w, IO_WRITE, MODEL_DATA, 0);
+		start_change(w, IO_WRITE, MODEL_DATA, dice & 1 ? IO_MORE : 0);
 	else if (dice < 88)
 		start_change(w, IO_WRITE, MODEL_DATA, IO_FUA);
 	else if (dice < 94)

@@ -134,6 +134,36 @@ one_write_at_a_time_never_waits(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* Of two long writes the second ends where the first did not fill a row. */
+static void
+a_write_waits_for_a_row_if_more_is_on_its_way(void **state)
+{
+	struct world *w = &world;
+	struct one_io first, second;
+	uint8_t *data = aligned_alloc(4096, 4 * 65536);
+
+	(void)state;
+	assert_non_null(data);
+	memset(data, 0x5a, 4 * 65536);
+	world_start(w, 4, RAID_LEFT_SYMMETRIC, 65536, 2 * MIB);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 3 * 65536, 1, 0), 0);
+	one_io_start(&first, raid_blk(w->raid), IO_WRITE, 3 * 65536, 65536,
+	    data, IO_MORE);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(do_write(raid_blk(w->raid), (12 + 3 * i) *
+		    65536, 3 * 65536, 1, 0), 0);
+	assert_false(first.op.ended);
+	one_io_start(&second, raid_blk(w->raid), IO_WRITE, 4 * 65536,
+	    2 * 65536, data + 65536, 0);
+	loop_run_op(w->loop, &second.op);
+	loop_run_op(w->loop, &first.op);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.full_writes, 5);
+	assert_int_equal(info.prereads, 0);
+	assert_int_equal(world_stop(w), 0);
+	free(data);
+}
+
 static void
 riders_share_the_fate_of_the_write(void **state)
 {
@@ -165,6 +195,7 @@ main(void)
 		    a_stream_that_starts_anywhere_reads_at_its_ends_only),
 		cmocka_unit_test(a_queue_of_small_writes_is_merged_over_turns),
 		cmocka_unit_test(one_write_at_a_time_never_waits),
+		cmocka_unit_test(a_write_waits_for_a_row_if_more_is_on_its_way),
 		cmocka_unit_test(riders_share_the_fate_of_the_write),
 	};
 

@@ -129,6 +129,25 @@ abort_while_collecting(void **state)
 	w[0].hold = false;
 }
 
+/* The array may then wait for it before it reads to fill a stripe. */
+static void
+a_write_tells_that_another_one_is_coming(void **state)
+{
+	struct fix *f = *state;
+
+	w[0].hold = true;
+	start_write(f, &w[0], A, 0);
+	fix_turn(f);
+	start_write(f, &w[1], A, 1);
+	fix_finish(f, &w[1]);
+	assert_true((w[1].cmd.io.flags & IO_MORE) != 0);
+	fix_serve(&w[0]);
+	fix_finish(f, &w[0]);
+	expect_good(&w[0]);
+	assert_false((w[0].cmd.io.flags & IO_MORE) != 0);
+	w[0].hold = false;
+}
+
 static void
 abort_while_waiting_for_a_range(void **state)
 {
@@ -524,6 +543,7 @@ main(void)
 		T(abort_before_the_first_step),
 		T(abort_while_dormant),
 		T(abort_while_collecting),
+		T(a_write_tells_that_another_one_is_coming),
 		T(abort_while_waiting_for_a_range),
 		T(abort_during_io_waits_for_it),
 		T(aborted_compare_and_write_never_writes),
