@@ -20,6 +20,8 @@
 #include <string.h>
 
 #include "admin/ident.h"
+#include "admin/size.h"
+#include "block/cache.h"
 #include "core/util.h"
 
 struct conf_parse {
@@ -162,6 +164,30 @@ set_spin(struct conf *conf, const char *value, struct err *err)
 	return 0;
 }
 
+static int
+set_cache(struct conf *conf, const char *value, struct err *err)
+{
+	uint64_t bytes;
+
+	if (strcmp(value, "auto") == 0) {
+		conf->cache_bytes = CONF_CACHE_AUTO;
+		return 0;
+	}
+	if (strcmp(value, "0") == 0) {
+		conf->cache_bytes = 0;
+		return 0;
+	}
+	if (size_parse(value, &bytes, err) != 0) {
+		err_hint(err, "Write auto, 0, or a size such as 512M.");
+		return -err->code;
+	}
+	if (bytes < CACHE_BYTES_MIN)
+		return err_set(err, EINVAL, "\"%.40s\" is less than 4 MiB "
+		    "(0 means no cache)", value);
+	conf->cache_bytes = bytes;
+	return 0;
+}
+
 static const struct conf_key keys[] = {
 	{ "state-directory", set_state_dir },
 	{ "control-socket", set_control_socket },
@@ -171,6 +197,7 @@ static const struct conf_key keys[] = {
 	{ "page-name", set_page_name },
 	{ "log-level", set_log_level },
 	{ "spin-us", set_spin },
+	{ "cache-memory", set_cache },
 };
 
 static const char *
@@ -220,6 +247,7 @@ conf_defaults(struct conf *conf)
 	conf->page_port = 8443;
 	conf->log_level = LOG_L_INFO;
 	conf->spin_us = 50;
+	conf->cache_bytes = CONF_CACHE_AUTO;
 }
 
 int

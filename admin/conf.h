@@ -13,6 +13,7 @@
 #define CONF_LISTEN_MAX 16u
 #define ISCSI_PORT 3260u
 #define CONF_SPIN_MAX_US 1000u
+#define CONF_CACHE_AUTO UINT64_MAX
 
 struct conf {
 	char state_dir[200];
@@ -24,6 +25,7 @@ struct conf {
 	char page_name[128];		/* one more name of the box */
 	enum log_level log_level;
 	unsigned spin_us;		/* poll so long before sleeping */
+	uint64_t cache_bytes;		/* 0 = none, CONF_CACHE_AUTO */
 };
 
 /* Built-in values, as in etc/dozo.conf. */

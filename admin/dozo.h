@@ -15,6 +15,7 @@
 #include "admin/doc.h"
 #include "admin/state.h"
 #include "admin/work.h"
+#include "block/cache.h"
 #include "core/loop.h"
 #include "core/util.h"
 #include "pool/pool.h"
@@ -32,6 +33,8 @@ struct dozo_volume {
 	struct dozo_pool *pool;
 	struct volume *volume;
 	char uuid[UUID_SIZE];
+	struct blk *cached;		/* over the volume's; NULL: no cache */
+	struct cache_close close;
 	struct scsi_lu *lu;
 };
 TAILQ_HEAD(dozo_volumes, dozo_volume);
@@ -76,6 +79,8 @@ struct dozo {
 	char conf_path[DOC_PATH_SIZE];
 	struct state *state;
 	struct worker *worker;
+	struct cache *cache;		/* NULL: none */
+	struct timer memory_timer;
 	struct doc *doc;		/* in force; replaced, never edited */
 	struct target_server *server;
 	struct control *control;
@@ -135,9 +140,13 @@ int dozo_apply(struct dozo *d, struct err *err);
 /* A volume of an open pool becomes a logical unit. */
 struct dozo_volume *dozo_volume_add(struct dozo_pool *pool,
     struct volume *volume, struct err *err);
-/* The LU must be drained and unmapped. */
+/* Write what is cached; the LU must be drained.  Then remove it. */
+void dozo_volume_flush(struct dozo_volume *volume, struct op *op);
+/* The LU must be drained and unmapped, what is cached written. */
 void dozo_volume_remove(struct dozo_volume *volume);
+/* Its name or policy has changed; its size has. */
 void dozo_volume_refresh(struct dozo_volume *volume);
+void dozo_volume_grown(struct dozo_volume *volume);
 
 /* --- events.c --- */
 

@@ -685,10 +685,11 @@ pool_make_start(struct pool_make *make, struct op *parent)
 
 /* --- down --- */
 
-enum pool_down_step { DOWN_DRAIN, DOWN_POOL, DOWN_ARRAY, DOWN_DONE };
+enum pool_down_step { DOWN_DRAIN, DOWN_FLUSH, DOWN_POOL,
+	DOWN_ARRAY, DOWN_DONE };
 
-static const char *const pool_down_steps[] = { "DRAIN", "POOL", "ARRAY",
-	"DONE" };
+static const char *const pool_down_steps[] = { "DRAIN", "FLUSH", "POOL",
+	"ARRAY", "DONE" };
 
 static void pool_down_run(struct op *op);
 
@@ -720,12 +721,28 @@ drain_next(struct pool_down *down)
 }
 
 static void
+down_flush(struct pool_down *down)
+{
+	struct dozo_volume *dv;
+
+	TAILQ_FOREACH(dv, &down->pool->volumes, link)
+		dozo_volume_flush(dv, &down->op);
+}
+
+static void
 down_pool(struct pool_down *down)
 {
 	struct dozo_volume *dv;
 
-	while ((dv = TAILQ_FIRST(&down->pool->volumes)) != NULL)
+	while ((dv = TAILQ_FIRST(&down->pool->volumes)) != NULL) {
+		if (dv->close.lost_bytes > 0) {
+			err_set(&down->err, EIO, "cached data of volume %s "
+			    "could not be written and is lost",
+			    volume_blk(dv->volume)->name);
+			err_hint(&down->err, "Restore it from a backup.");
+		}
 		dozo_volume_remove(dv);
+	}
 	if (down->pool->pool == NULL)
 		return;
 	down->close.pool = down->pool->pool;
@@ -742,7 +759,11 @@ pool_down_run(struct op *op)
 	switch ((enum pool_down_step)op->step) {
 	case DOWN_DRAIN:
 		if (!drain_next(down))
-			op->step = DOWN_POOL;
+			op->step = DOWN_FLUSH;
+		return;
+	case DOWN_FLUSH:
+		down_flush(down);
+		op->step = DOWN_POOL;
 		return;
 	case DOWN_POOL:
 		down_pool(down);
@@ -760,8 +781,9 @@ pool_down_run(struct op *op)
 		pool->raid = NULL;
 		pool->nfaults = 0;
 		pool->state = DOZO_POOL_OFFLINE;
-		down->err = err_is(&down->close.err) ? down->close.err :
-		    down->stop.err;
+		if (!err_is(&down->err))
+			down->err = err_is(&down->close.err) ?
+			    down->close.err : down->stop.err;
 		if (err_is(&down->err))
 			log_err("pool=%s: %s", pool->name, down->err.text);
 		op_end(op);

@@ -21,6 +21,7 @@
 
 #include "admin/apply.h"
 #include "admin/control.h"
+#include "admin/memory.h"
 #include "admin/page.h"
 #include "admin/pools.h"
 #include "admin/req.h"
@@ -316,6 +317,7 @@ dozo_start(struct dozo *d, struct err *err)
 	d->worker = worker_new(d->loop, err);
 	if (d->worker == NULL || read_doc(d, err) != 0)
 		return -err->code;
+	memory_start(d);
 	d->server = target_server_new(d->loop, &target_server_defaults, err);
 	if (d->server == NULL)
 		return -err->code;
@@ -400,6 +402,7 @@ dozo_stop(struct dozo *d)
 	control_free(d);
 	while ((pool = TAILQ_FIRST(&d->pools)) != NULL)
 		dozo_pool_free(pool);
+	memory_stop(d);
 	if (d->jobs != NULL)
 		jobs_free(d);
 	worker_free(d->worker);

@@ -332,7 +332,7 @@ verb_volume_grow_end(struct req *req)
 	if (!change_ok(req))
 		return;
 	if (!req->dry_run)
-		scsi_lu_capacity_changed(w->volume->lu);
+		dozo_volume_grown(w->volume);
 	req_result(req, volume_core_json(w->volume), true);
 }
 
@@ -425,9 +425,11 @@ verb_volume_rename_end(struct req *req)
 
 /* --- delete --- */
 
-enum delete_step { DELETE_DRAIN, DELETE_TABLE, DELETE_PR, DELETE_DONE };
+enum delete_step { DELETE_DRAIN, DELETE_FLUSH, DELETE_TABLE,
+	DELETE_PR, DELETE_DONE };
 
-static const char *const delete_steps[] = { "DRAIN", "TABLE", "PR", "DONE" };
+static const char *const delete_steps[] = { "DRAIN", "FLUSH", "TABLE", "PR",
+	"DONE" };
 
 static void delete_run(struct op *op);
 
@@ -461,6 +463,10 @@ delete_run(struct op *op)
 	switch ((enum delete_step)op->step) {
 	case DELETE_DRAIN:
 		scsi_lu_drain(w->volume->lu, op);
+		op->step = DELETE_FLUSH;
+		return;
+	case DELETE_FLUSH:	/* the table may fail: then it is needed */
+		dozo_volume_flush(w->volume, op);
 		op->step = DELETE_TABLE;
 		return;
 	case DELETE_TABLE:

@@ -12,6 +12,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,9 +159,13 @@ dozo_volume_add(struct dozo_pool *pool, struct volume *volume, struct err *err)
 	volume_get_info(volume, &info);
 	uuid_print(info.uuid, dv->uuid);
 	lu_params(dv, &params);
-	dv->lu = scsi_lu_new(pool->dozo->loop, volume_blk(volume), &params,
-	    &store);
+	if (pool->dozo->cache != NULL)
+		dv->cached = cache_blk_new(pool->dozo->cache,
+		    volume_blk(volume), info.policy == WRITE_BACK);
+	dv->lu = scsi_lu_new(pool->dozo->loop, dv->cached != NULL ?
+	    dv->cached : volume_blk(volume), &params, &store);
 	if (dv->lu == NULL) {
+		blk_close(dv->cached);
 		free(dv);
 		err_set(err, ENOMEM, "out of memory");
 		return NULL;
@@ -171,9 +176,23 @@ dozo_volume_add(struct dozo_pool *pool, struct volume *volume, struct err *err)
 }
 
 void
+dozo_volume_flush(struct dozo_volume *dv, struct op *op)
+{
+	if (dv->cached == NULL)
+		return;
+	dv->close = (struct cache_close){ .blk = dv->cached };
+	cache_close_start(&dv->close, op);
+	dv->cached = NULL;
+}
+
+void
 dozo_volume_remove(struct dozo_volume *dv)
 {
-	assert(dv->lu != NULL);
+	assert(dv->lu != NULL && dv->cached == NULL);
+	if (dv->close.lost_bytes > 0)
+		log_err("volume=%s/%s: %" PRIu64 " bytes of cached data could "
+		    "not be written and are lost", dv->pool->name,
+		    volume_blk(dv->volume)->name, dv->close.lost_bytes);
 	TAILQ_REMOVE(&dv->pool->volumes, dv, link);
 	scsi_lu_free(dv->lu);
 	free(dv);
@@ -183,8 +202,23 @@ void
 dozo_volume_refresh(struct dozo_volume *dv)
 {
 	struct scsi_lu_params params;
+	struct volume_info info;
 
 	assert(dv->lu != NULL);
 	lu_params(dv, &params);
+	volume_get_info(dv->volume, &info);
+	if (dv->cached != NULL) {
+		cache_blk_refresh(dv->cached);
+		cache_blk_set_write_back(dv->cached,
+		    info.policy == WRITE_BACK);
+	}
 	scsi_lu_set_params(dv->lu, &params);
+}
+
+void
+dozo_volume_grown(struct dozo_volume *dv)
+{
+	if (dv->cached != NULL)
+		cache_blk_refresh(dv->cached);
+	scsi_lu_capacity_changed(dv->lu);
 }

@@ -93,10 +93,30 @@ cache_blk_get_stats(const struct blk *blk, struct cache_stats *stats)
 
 /* --- devices --- */
 
+/* Add up what is left of it; nothing is dirty or in flight. */
+static void
+vol_free(struct cache_vol *vol)
+{
+	struct cache *cache = vol->cache;
+	struct cache_stats *sum = &cache->stats;
+
+	assert(TAILQ_EMPTY(&vol->changes) && TAILQ_EMPTY(&vol->fills));
+	assert(vol->stats.dirty == 0 && !timer_running(&vol->timer));
+	sum->hits += vol->stats.hits;
+	sum->misses += vol->stats.misses;
+	sum->evictions += vol->stats.evictions;
+	sum->written_back += vol->stats.written_back;
+	sum->write_errors += vol->stats.write_errors;
+	sum->read_ahead += vol->stats.read_ahead;
+	TAILQ_REMOVE(&cache->vols, vol, link);
+	free(vol);
+}
+
+/* Only before it was used: cache_close writes what is dirty. */
 static void
 cache_blk_close(struct blk *blk)
 {
-	bug("cache over %s: to be closed by cache_close", blk->name);
+	vol_free(cache_vol_of(blk));
 }
 
 static const struct blk_ops cache_ops = {
@@ -157,21 +177,11 @@ static void
 close_end(struct cache_close *close)
 {
 	struct cache_vol *vol = cache_vol_of(close->blk);
-	struct cache *cache = vol->cache;
-	struct cache_stats *sum = &cache->stats;
 
-	assert(TAILQ_EMPTY(&vol->changes) && TAILQ_EMPTY(&vol->fills));
-	timer_stop(cache->loop, &vol->timer);
+	timer_stop(vol->cache->loop, &vol->timer);
 	close->result = close->io.result;
 	close->lost_bytes = cache_map_forget(vol);
-	sum->hits += vol->stats.hits;
-	sum->misses += vol->stats.misses;
-	sum->evictions += vol->stats.evictions;
-	sum->written_back += vol->stats.written_back;
-	sum->write_errors += vol->stats.write_errors;
-	sum->read_ahead += vol->stats.read_ahead;
-	TAILQ_REMOVE(&cache->vols, vol, link);
-	free(vol);
+	vol_free(vol);
 }
 
 static void
