@@ -156,9 +156,10 @@ free_number(struct raid *raid, const struct sb1 *table)
 /* As it was, with the table of today. */
 static void
 attach_former(struct raid *raid, struct member *m, struct blk *blk,
-    const struct sb1 *sb, const struct sb1 *like)
+    const struct sb1 *sb, const struct bblog *bblog, const struct sb1 *like)
 {
 	m->sb = *sb;
+	m->bblog = *bblog;
 	memcpy(m->sb.roles, like->roles, sizeof(like->roles));
 	m->sb.max_dev = like->max_dev;
 	m->former = sb1_role(sb, sb->dev_number);
@@ -186,18 +187,21 @@ attach(struct raid_add *add, struct addition *a)
 	assert(m->role == ROLE_NONE);
 	m->guided = a->readd;
 	if (a->readd) {
-		attach_former(raid, m, add->blk, &a->probe.sb, &like->sb);
+		attach_former(raid, m, add->blk, &a->probe.sb,
+		    &a->probe.bblog, &like->sb);
 		return;
 	}
 	m->sb = like->sb;
 	m->sb.dev_number = free_number(raid, &like->sb);
-	m->sb.feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP);
+	m->sb.feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP |
+	    SB1_BAD_BLOCKS);
 	memcpy(m->sb.device_uuid, a->device_uuid, 16);
 	m->sb.data_offset = a->areas.data_offset;
 	m->sb.data_size = add->blk->geo.size / SECTOR -
 	    a->areas.data_offset;
 	m->sb.bblog_size = a->areas.bblog_size;
 	m->sb.bblog_offset = a->areas.bblog_offset;
+	m->sb.bblog_shift = 0;
 	m->sb.cnt_corrected_read = 0;
 	if (raid->bitmap != NULL)
 		m->sb.bitmap_offset = a->areas.log_offset;
@@ -207,6 +211,7 @@ attach(struct raid_add *add, struct addition *a)
 	}
 	m->corrected_errors = m->read_errors = m->write_errors = 0;
 	m->blk = add->blk;
+	member_init_bblog(m);
 	m->data_off = m->sb.data_offset * SECTOR;
 	m->state = RAID_MEMBER_SPARE;
 	m->sb_io.result = 0;

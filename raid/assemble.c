@@ -357,16 +357,6 @@ check_features(struct assembly *a)
 {
 	struct err *err = &a->pub->err;
 
-	for (unsigned i = 0; i < a->n; i++) {
-		if (a->out[i])
-			continue;
-		if ((a->probe[i].sb.feature_map & SB1_BAD_BLOCKS) == 0)
-			continue;
-		err_set(err, ENOTSUP, "%s has a list of bad blocks",
-		    cand_name(a, i));
-		err_hint(err, "replace the disk under Linux md first");
-		return -ENOTSUP;
-	}
 	for (unsigned i = 0; i < a->n && has_bitmap(a->best); i++) {
 		const struct sb1 *sb = &a->probe[i].sb;
 
@@ -416,6 +406,7 @@ adopt(struct member *m, const struct probe *probe)
 	assert(m->blk == NULL && probe->rc == 0);
 	m->blk = probe->blk;
 	m->sb = probe->sb;
+	m->bblog = probe->bblog;
 	m->data_off = probe->sb.data_offset * SECTOR;
 	m->corrected_errors = probe->sb.cnt_corrected_read;
 	m->state = RAID_MEMBER_IN_SYNC;

@@ -273,6 +273,7 @@ make_raid(struct creation *c)
 		}
 		fill_sb(c, i, &m->sb);
 		m->blk = c->pub->members[i];
+		member_init_bblog(m);
 		m->data_off = m->sb.data_offset * SECTOR;
 		m->state = RAID_MEMBER_IN_SYNC;
 		if (raid->ppl != NULL)

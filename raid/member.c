@@ -68,11 +68,99 @@ member_submit(struct member *m, struct io *io, enum io_kind kind,
 		io->result = -ENODEV;
 		return;
 	}
+	if (kind != IO_FLUSH && member_bad(m, off, len)) {
+		if (kind == IO_READ) {
+			io->result = MEMBER_LISTED;
+			return;
+		}
+		io->flags |= IO_FUA;	/* the entry may be gone soon */
+	}
 	assert(kind == IO_FLUSH || range_ok(off, len,
 	    m->raid->map.member_size));
 	count_io(m, kind, len);
 	blk_submit(m->blk, io, op);
 }
+
+/* --- the bad-block log --- */
+
+void
+member_init_bblog(struct member *m)
+{
+	uint64_t off;
+
+	bblog_init(&m->bblog, sb1_bblog(&m->sb, m->blk->geo.logical_block,
+	    &off), 0);
+	m->bblog_dirty = false;
+}
+
+bool
+member_bad(const struct member *m, uint64_t off, uint64_t len)
+{
+	return m->bblog.n > 0 && bblog_has(&m->bblog, (m->data_off + off) /
+	    SECTOR, len / SECTOR);
+}
+
+int
+member_bad_add(struct member *m, uint64_t off, uint64_t len)
+{
+	struct raid *raid = m->raid;
+	uint64_t sector = (m->data_off + off) / SECTOR;
+	bool listed;
+	int rc;
+
+	assert(len > 0 && off % SECTOR == 0 && len % SECTOR == 0);
+	assert(range_ok(off, len, raid->map.member_size));
+	if (!member_live(m))
+		return -ENODEV;
+	if (m->bblog.max == 0)
+		return -ENOSPC;
+	listed = bblog_has(&m->bblog, sector, 1) && bblog_run(&m->bblog,
+	    sector, len / SECTOR) == len / SECTOR;
+	rc = bblog_add(&m->bblog, sector, len / SECTOR);
+	if (listed)			/* no longer to be cleared */
+		return 0;
+	m->bblog_dirty = true;
+	raid_changed(raid);
+	raid->gen_failed = raid->gen;
+	raid_tell(raid, "member %u (%s): %llu bytes at byte %llu are bad",
+	    m->role, m->blk->name, (unsigned long long)len,
+	    (unsigned long long)(m->data_off + off));
+	return rc;
+}
+
+void
+member_bad_clear(struct member *m, uint64_t off, uint64_t len)
+{
+	if (!member_bad(m, off, len) || !bblog_clear(&m->bblog,
+	    (m->data_off + off) / SECTOR, len / SECTOR))
+		return;
+	m->bblog_dirty = true;
+	raid_changed(m->raid);
+	raid_record_soon(m->raid);
+}
+
+void
+member_wrote(struct member *m, const struct io *io)
+{
+	assert(io->result == 0 && io->kind != IO_READ);
+	if (m->bblog.n > 0)
+		member_bad_clear(m, io->off - m->data_off, io->len);
+}
+
+bool
+member_note_read(struct member *m, int result)
+{
+	assert(result != 0);
+	if (result == MEMBER_LISTED)
+		return false;
+	m->read_errors++;
+	if (!errno_is_gone(result))
+		return false;
+	member_fail(m, "it does not answer reads");
+	return true;
+}
+
+/* --- what it holds --- */
 
 static bool
 rebuilt_row(const struct member *m, uint64_t row)

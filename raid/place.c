@@ -59,6 +59,9 @@ move_member(struct member *dst, struct member *src)
 	assert(src->blk != NULL && dst != src);
 	dst->blk = src->blk;
 	dst->sb = src->sb;
+	dst->bblog = src->bblog;
+	dst->bblog_dirty = src->bblog_dirty;
+	dst->retest_ns = src->retest_ns;
 	dst->data_off = src->data_off;
 	dst->guided = src->guided;
 	dst->former = src->former;

@@ -111,8 +111,10 @@ add_io(struct row_io *ios, unsigned *n, unsigned role, int data,
 
 /* What is read if every band that has a choice uses `prefer`. */
 static void
-plan_reads(struct row_plan *plan, uint32_t missing, enum row_method prefer)
+plan_reads(struct row_plan *plan, uint32_t missing, uint32_t avoid,
+    enum row_method prefer)
 {
+	uint32_t unread = missing != 0 ? missing : avoid;
 	uint64_t stripe = raid_map_stripe(plan->map, plan->row);
 
 	plan->nreads = 0;
@@ -121,9 +123,9 @@ plan_reads(struct row_plan *plan, uint32_t missing, enum row_method prefer)
 		unsigned all = plan->map->ndata;
 		int lost = -1;
 
-		if (missing != 0)
+		if (unread != 0)
 			lost = raid_map_data(plan->map, stripe,
-			    (unsigned)__builtin_ctz(missing));
+			    (unsigned)__builtin_ctz(unread));
 		if (role_missing(missing, plan->parity))
 			band->method = ROW_BARE;
 		else if (band->last - band->first + 1 == all)
@@ -131,8 +133,8 @@ plan_reads(struct row_plan *plan, uint32_t missing, enum row_method prefer)
 		else if (lost >= 0)	/* the lost one must not be read */
 			band->method = (unsigned)lost >= band->first &&
 			    (unsigned)lost <= band->last ? ROW_RCW : ROW_RMW;
-		else
-			band->method = prefer;
+		else	/* it is the parity, or nobody */
+			band->method = unread != 0 ? ROW_RCW : prefer;
 		for (unsigned d = 0; d < all; d++) {
 			bool mod = d >= band->first && d <= band->last;
 
@@ -210,20 +212,23 @@ row_method(const struct row_plan *plan)
 
 int
 row_plan_write(struct row_plan *plan, const struct raid_map *map,
-    const struct row_span *span, uint32_t missing, bool force_rcw)
+    const struct row_span *span, uint32_t missing, uint32_t avoid,
+    bool force_rcw)
 {
 	unsigned rmw_reads;
 
+	if (force_rcw)		/* whatever must be read for that */
+		avoid = 0;
 	plan_begin(plan, map, span->row);
 	if (!raid_level_serves(map, missing))
 		return -EIO;
 	cut_bands(plan, span);
-	plan_reads(plan, missing, ROW_RMW);
+	plan_reads(plan, missing, avoid, ROW_RMW);
 	rmw_reads = plan->nreads;
-	plan_reads(plan, missing, ROW_RCW);
+	plan_reads(plan, missing, avoid, ROW_RCW);
 	/* A tie goes to RMW: it touches only members that are written. */
 	if (!force_rcw && rmw_reads <= plan->nreads)
-		plan_reads(plan, missing, ROW_RMW);
+		plan_reads(plan, missing, avoid, ROW_RMW);
 	plan_writes(plan, span, missing);
 	plan->method = row_method(plan);
 	set_cover(plan, plan->band[0].at.lo,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Read and judge the superblock of one disk; raid_examine for everybody else.
+ * Read and judge the superblock of one disk, and its bad-block log if there is
+ * something in it; raid_examine for everybody else.
  *
  * Invariant: no write is ever issued here.
  */
@@ -67,8 +68,18 @@ spec_from_sb(struct raid_spec *spec, const struct sb1 *sb)
 	spec->member_bytes = sb->size > UINT64_MAX / 512 ? 0 : sb->size * 512;
 }
 
-enum probe_step { PR_READ, PR_JUDGE };
-static const char *const probe_steps[] = { "READ", "JUDGE" };
+enum probe_step { PR_READ, PR_JUDGE, PR_LOG, PR_END };
+static const char *const probe_steps[] = { "READ", "JUDGE", "LOG", "END" };
+
+static void
+probe_read(struct probe *probe, uint64_t off, size_t len, struct op *op)
+{
+	assert(len <= SB1_BYTES);
+	probe->iov.iov_base = probe->buf;
+	probe->iov.iov_len = len;
+	io_init(&probe->io, IO_READ, off, len, &probe->iov, 1, 0);
+	blk_submit(probe->blk, &probe->io, op);
+}
 
 static void
 probe_judge(struct probe *probe)
@@ -87,6 +98,47 @@ probe_judge(struct probe *probe)
 		probe->rc = sb1_check(&probe->sb, sectors, &probe->err);
 }
 
+/* Nothing that a disk says is bad may be read from it. */
+static enum probe_step
+probe_want_log(struct probe *probe, struct op *op)
+{
+	const struct sb1 *sb = &probe->sb;
+	uint64_t off;
+	size_t len = probe->rc < 0 ? 0 :
+	    sb1_bblog(sb, probe->blk->geo.logical_block, &off);
+
+	bblog_init(&probe->bblog, len, 0);
+	if (probe->rc < 0)
+		return PR_END;
+	if ((sb->feature_map & SB1_BAD_BLOCKS) == 0) {
+		probe->sb.bblog_shift = 0;
+		return PR_END;
+	}
+	if (len > 0) {
+		probe_read(probe, off, len, op);
+		return PR_LOG;
+	}
+	probe->rc = err_set(&probe->err, ENOTSUP, "its bad-block log is in an "
+	    "unusual place");
+	err_hint(&probe->err, "mdadm --update=force-no-bbl forgets the log; "
+	    "then scrub the array");
+	return PR_END;
+}
+
+static void
+probe_log(struct probe *probe)
+{
+	size_t len = probe->iov.iov_len;
+
+	if (probe->io.result == 0)
+		probe->rc = bblog_decode(&probe->bblog, probe->buf, len,
+		    probe->sb.bblog_shift, &probe->err);
+	else
+		probe->rc = err_set(&probe->err, -probe->io.result, "its "
+		    "bad-block log could not be read: %s",
+		    strerror(-probe->io.result));
+}
+
 static void
 probe_run(struct op *op)
 {
@@ -101,15 +153,18 @@ probe_run(struct op *op)
 			op_end(op);
 			return;
 		}
-		probe->iov.iov_base = probe->buf;
-		probe->iov.iov_len = SB1_BYTES;
-		io_init(&probe->io, IO_READ, SB1_OFFSET, SB1_BYTES,
-		    &probe->iov, 1, 0);
-		blk_submit(probe->blk, &probe->io, op);
+		probe_read(probe, SB1_OFFSET, SB1_BYTES, op);
 		op->step = PR_JUDGE;
 		return;
 	case PR_JUDGE:
 		probe_judge(probe);
+		op->step = probe_want_log(probe, op);
+		return;
+	case PR_LOG:
+		probe_log(probe);
+		op->step = PR_END;
+		return;
+	case PR_END:
 		op_end(op);
 		return;
 	}

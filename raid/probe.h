@@ -5,6 +5,7 @@
 #ifndef RAID_PROBE_H
 #define RAID_PROBE_H
 
+#include "raid/bblog.h"
 #include "raid/raid.h"
 #include "raid/sb1.h"
 
@@ -15,7 +16,8 @@ struct probe {
 	/* out */
 	int rc;			/* as sb1_decode() and sb1_check(); -EIO */
 	struct err err;
-	struct sb1 sb;		/* valid if rc == 0 */
+	struct sb1 sb;		/* valid if rc == 0, and: */
+	struct bblog bblog;
 	/* private */
 	uint8_t *buf;
 	struct iovec iov;

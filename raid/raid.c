@@ -67,11 +67,14 @@ alloc_pools(struct raid *raid)
 	raid->zeroes = aligned_alloc(4096, ROW_BYTES_MAX);
 	raid->sb_mem = aligned_alloc(4096, sb_bytes);
 	raid->doubt_log.buf = aligned_alloc(4096, DOUBT_SLOT);
+	raid->bblog_mem = aligned_alloc(4096, 2 * RAID_MEMBERS_MAX *
+	    (size_t)BBLOG_BYTES);
 	if (raid->bufs == NULL || raid->guards == NULL ||
 	    raid->reqs == NULL || raid->rows == NULL ||
 	    raid->fixes == NULL || raid->locks == NULL ||
 	    raid->zeroes == NULL || raid->sb_mem == NULL ||
-	    raid->doubt_log.buf == NULL || !doubt_init(&raid->doubt) ||
+	    raid->bblog_mem == NULL || raid->doubt_log.buf == NULL ||
+	    !doubt_init(&raid->doubt) ||
 	    !doubt_init(&raid->doubt_stable) ||
 	    !doubt_init(&raid->clean_op.doubt) ||
 	    !doubt_init(&raid->sweep.doubt))
@@ -119,6 +122,7 @@ init_member(struct raid *raid, struct member *m, unsigned role, unsigned i)
 	m->role = role;
 	m->state = RAID_MEMBER_MISSING;
 	m->sb_buf = raid->sb_mem + i * (size_t)SB1_BYTES;
+	m->bblog_buf = raid->bblog_mem + i * (size_t)BBLOG_BYTES;
 }
 
 struct raid *
@@ -168,6 +172,7 @@ raid_free(struct raid *raid)
 	doubt_fini(&raid->doubt_stable);
 	doubt_fini(&raid->clean_op.doubt);
 	doubt_fini(&raid->sweep.doubt);
+	free(raid->bblog_mem);
 	bitmap_free(raid->bitmap);
 	free(raid->ppl);
 	free(raid->ppl_mem);
@@ -280,6 +285,7 @@ member_info(const struct member *m, struct raid_member_info *info)
 	info->read_bytes = m->read_bytes;
 	info->write_bytes = m->write_bytes;
 	info->stalls = m->stalls;
+	info->bad_bytes = bblog_sectors(&m->bblog) * SECTOR;
 	memcpy(info->latency, m->latency, sizeof(info->latency));
 }
 

@@ -14,6 +14,7 @@
 #include "core/buf.h"
 #include "core/log.h"
 #include "core/util.h"
+#include "raid/bblog.h"
 #include "raid/bitmap.h"
 #include "raid/doubt.h"
 #include "raid/guard.h"
@@ -29,6 +30,7 @@
 #define SAFE_MODE_MS	200u
 #define RAID_STREAMS	16u	/* sequential writers told apart */
 #define ROLE_NONE	0xffu
+#define RETEST_NS	(3600 * NSEC_PER_SEC)
 
 /* --- members (member.c) --- */
 
@@ -47,6 +49,12 @@ struct member {
 	uint8_t *sb_buf;		/* SB1_BYTES, aligned */
 	struct iovec sb_iov;
 	struct io sb_io;
+	struct bblog bblog;		/* max 0: it has none */
+	bool bblog_dirty;		/* to be written */
+	uint8_t *bblog_buf;		/* BBLOG_BYTES, aligned */
+	struct iovec bblog_iov;
+	struct io bblog_io;
+	uint64_t retest_ns;		/* listed blocks: not written before */
 	uint64_t read_errors, write_errors, corrected_errors;
 	uint64_t reads, writes, read_bytes, write_bytes;
 	unsigned late;			/* reads past the deadline, in flight */
@@ -60,6 +68,22 @@ struct member {
 void member_submit(struct member *m, struct io *io, enum io_kind kind,
     uint64_t off, uint64_t len, const struct iovec *iov, unsigned niov,
     unsigned flags, struct op *op);
+/*
+ * Its bad-block log, by bytes of its data.  What is listed is never read
+ * (MEMBER_LISTED) but reconstructed, and written with FUA; once written it is
+ * to be cleared.  A range that is added is listed at once and durable when
+ * raid_record() has ended; -ENOSPC if there is no room or no log.
+ */
+#define MEMBER_LISTED (-117)		/* EUCLEAN: result of such a read */
+bool member_bad(const struct member *m, uint64_t off, uint64_t len);
+int member_bad_add(struct member *m, uint64_t off, uint64_t len);
+void member_bad_clear(struct member *m, uint64_t off, uint64_t len);
+/* A write of its data has ended well. */
+void member_wrote(struct member *m, const struct io *io);
+/* The log of a disk that has no md superblock yet. */
+void member_init_bblog(struct member *m);
+/* A read ended with an error: count; is the whole member gone? */
+bool member_note_read(struct member *m, int result);
 /* From now on nothing is asked of it; to be recorded (super.c). */
 void member_fail(struct member *m, const char *why);
 /* Is it late, and can the others stand in for it? */
@@ -146,6 +170,13 @@ uint32_t row_missing(const struct raid *raid, uint64_t row);
 
 /* --- the ops of rows --- */
 
+enum fix_mode {
+	FIX_READ,			/* only for `dst` */
+	FIX_REWRITE,			/* and put it back on the member */
+	FIX_SEARCH,			/* put back what cannot be read of it */
+	FIX_FILL,			/* put there what it has to be */
+};
+
 /* Reconstruct part of one column; the caller holds the row. */
 struct row_fix {
 	struct op op;
@@ -154,12 +185,14 @@ struct row_fix {
 	uint64_t row;
 	unsigned role;
 	struct row_range at;
-	bool rewrite;			/* put it back on the member */
+	enum fix_mode mode;
 	const struct iovec *dst;	/* copy it there too, unless NULL */
 	unsigned ndst;
 	/* out */
 	int result;
 	/* private */
+	struct row_range piece;		/* of `at`, in work */
+	bool worked;			/* it was written */
 	struct row_work work;
 	STAILQ_ENTRY(row_fix) free;
 };
@@ -184,6 +217,10 @@ struct row {
 	uint64_t part;			/* read: bytes tried now, at most: */
 	enum { GRAIN_PIECE, GRAIN_ROW, GRAIN_BLOCK } grain;
 	bool unreadable;		/* read: the member said so */
+	uint32_t avoid;			/* roles that cannot be read; sweep:
+					   to be mended */
+	unsigned repairs;		/* made for this row */
+	enum fix_mode mend;		/* sweep */
 	enum sweep_kind kind;		/* sweep */
 	uint32_t bad;			/* sweep: mask of 4 KiB pieces */
 	struct row_data data;		/* write: the new data; NULL = zero */
@@ -280,6 +317,8 @@ struct clean_op {
  * failed.
  */
 void raid_record(struct raid *raid, struct op *op);
+/* Nobody waits, but it should be on disk some time. */
+void raid_record_soon(struct raid *raid);
 /* Before a write: hold `op` unless the array is dirty on disk. */
 void raid_need_dirty(struct raid *raid, struct op *op);
 /* After a write: arm the timer that makes the array clean. */
@@ -356,7 +395,8 @@ struct raid {
 	uint64_t gen, gen_durable;	/* changes made; changes on disk */
 	bool want_dirty, dirty_on_disk;
 	uint64_t gen_start;		/* gen when it began to run */
-	uint64_t gen_failed;		/* gen of the last member failure */
+	uint64_t gen_failed;		/* of the last failure of a member,
+					   or of a block of one */
 	struct doubt doubt;		/* where the parity is */
 	struct doubt doubt_stable;	/* the same after a power cut */
 	struct doubt_log doubt_log;
@@ -402,7 +442,7 @@ struct raid {
 	struct row_lock_list free_locks;
 	struct row_lock_list lock_hash[ROW_HASH];
 	uint8_t *zeroes;		/* ROW_BYTES_MAX of them */
-	uint8_t *sb_mem;
+	uint8_t *sb_mem, *bblog_mem;
 
 	uint64_t full_writes, rmw_writes, rcw_writes;
 	uint64_t prereads, degraded_reads, merged_writes;

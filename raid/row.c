@@ -123,6 +123,8 @@ row_get(struct raid *raid, struct op *op)
 	row->marked = false;
 	row->claim.writer = NULL;
 	row->ridden = false;
+	row->avoid = 0;
+	row->repairs = 0;
 	row->result = 0;
 	return row;
 }
@@ -151,7 +153,7 @@ row_fix_get(struct raid *raid, struct op *op)
 	fix->raid = raid;
 	fix->dst = NULL;
 	fix->ndst = 0;
-	fix->rewrite = false;
+	fix->mode = FIX_READ;
 	fix->result = 0;
 	return fix;
 }

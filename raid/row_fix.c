@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Reconstruct a part of one column from all others: for reads of a missing
- * member, and to repair a sector that cannot be read.  The caller holds the
- * row (exclusively if it wants the rewrite) and no buffers.
+ * member, to repair what cannot be read, to fill a new member.  The caller
+ * holds the row (exclusively if something is to be written) and no buffers.
  *
- * A repaired sector is written back, read again and compared; the member is
- * kept if that works and fails if not.  A part that cannot be reconstructed
- * ends with -EIO and changes nothing.
+ * What is written is read again and compared.  Where that fails the member
+ * keeps its place if its bad-block log has room: the sectors are listed, after
+ * a flush of all others, because from then on they alone hold the data.  Else
+ * the member has failed.  What cannot be reconstructed ends with -EIO and
+ * changes nothing; a member that is being filled has it listed.
  */
 #include "raid/raid_priv.h"
 
@@ -14,9 +16,13 @@
 #include <errno.h>
 #include <string.h>
 
-enum fix_step { FX_PLAN, FX_GATHER, FX_APPLY, FX_REREAD, FX_COMPARE, FX_END };
+#define PIECE 4096u		/* of FIX_SEARCH and FIX_FILL */
+
+enum fix_step { FX_PIECE, FX_OWN, FX_OWNED, FX_GATHER, FX_APPLY, FX_REREAD,
+	FX_COMPARE, FX_LIST, FX_NEXT, FX_END };
 static const char *const fix_steps[] = {
-	"PLAN", "GATHER", "APPLY", "REREAD", "COMPARE", "END",
+	"PIECE", "OWN", "OWNED", "GATHER", "APPLY", "REREAD", "COMPARE",
+	"LIST", "NEXT", "END",
 };
 
 static struct member *
@@ -28,7 +34,40 @@ fix_member(const struct row_fix *fix)
 static uint64_t
 fix_off(const struct row_fix *fix)
 {
-	return fix->row * fix->raid->map.row_bytes + fix->at.lo;
+	return fix->row * fix->raid->map.row_bytes + fix->piece.lo;
+}
+
+static uint32_t
+fix_len(const struct row_fix *fix)
+{
+	return fix->piece.hi - fix->piece.lo;
+}
+
+static bool
+in_pieces(const struct row_fix *fix)
+{
+	return fix->mode == FIX_SEARCH || fix->mode == FIX_FILL;
+}
+
+/* Plan the next piece. */
+static enum fix_step
+fix_piece(struct row_fix *fix, struct op *op)
+{
+	struct raid *raid = fix->raid;
+	int rc;
+
+	if (in_pieces(fix))
+		fix->piece.hi = MIN(fix->at.hi,
+		    (uint32_t)round_down(fix->piece.lo, PIECE) + PIECE);
+	rc = raid->failed ? -EIO : row_plan_rebuild(&fix->work.plan,
+	    &raid->map, fix->row, fix->role, fix->piece,
+	    row_missing(raid, fix->row) & ~(UINT32_C(1) << fix->role));
+	if (rc == 0) {
+		row_reserve(raid, &fix->work, 0, op);
+		return fix->mode == FIX_SEARCH ? FX_OWN : FX_GATHER;
+	}
+	fix->result = rc;
+	return FX_END;
 }
 
 /* A device that is gone fails at once; a sector makes this part unreadable. */
@@ -45,9 +84,7 @@ gather_failed(struct row_fix *fix)
 		if (result == 0)
 			continue;
 		failed = true;
-		m->read_errors++;
-		if (errno_is_gone(result))
-			member_fail(m, "it does not answer reads");
+		(void)member_note_read(m, result);
 	}
 	return failed;
 }
@@ -60,27 +97,50 @@ fix_io(struct row_fix *fix, enum io_kind kind, unsigned slot_role,
 	struct row_work *work = &fix->work;
 
 	work->iov[0].iov_base = row_slot(&work->plan, work->slots, slot_role,
-	    fix->at.lo);
-	work->iov[0].iov_len = fix->at.hi - fix->at.lo;
+	    fix->piece.lo);
+	work->iov[0].iov_len = fix_len(fix);
 	member_submit(fix_member(fix), &work->io[0], kind, fix_off(fix),
 	    work->iov[0].iov_len, work->iov, 1, flags, op);
 }
 
-static void
+static enum fix_step
+fix_own(struct row_fix *fix)
+{
+	int result = fix->work.io[0].result;
+
+	if (result == 0)
+		return FX_NEXT;		/* there is nothing to repair */
+	return member_note_read(fix_member(fix), result) ? FX_END : FX_GATHER;
+}
+
+/* It cannot be reconstructed. */
+static enum fix_step
+fix_lost(struct row_fix *fix)
+{
+	if (fix->mode != FIX_FILL || fix->raid->failed ||
+	    member_bad_add(fix_member(fix), fix_off(fix), fix_len(fix)) < 0)
+		fix->result = -EIO;
+	return FX_NEXT;
+}
+
+static enum fix_step
 fix_apply(struct row_fix *fix, struct op *op)
 {
 	struct row_work *work = &fix->work;
 
+	if (gather_failed(fix))
+		return fix_lost(fix);
 	assert(work->buf.pool != NULL);
-	assert(work->plan.cover.lo == fix->at.lo &&
-	    work->plan.cover.hi == fix->at.hi);
+	assert(work->plan.cover.lo == fix->piece.lo &&
+	    work->plan.cover.hi == fix->piece.hi);
 	row_apply_rebuild(&work->plan, work->slots, fix->role);
 	if (fix->dst != NULL)
 		iov_from_buf(fix->dst, fix->ndst, 0, row_slot(&work->plan,
-		    work->slots, fix->role, fix->at.lo),
-		    fix->at.hi - fix->at.lo);
-	if (fix->rewrite)
-		fix_io(fix, IO_WRITE, fix->role, IO_FUA, op);
+		    work->slots, fix->role, fix->piece.lo), fix_len(fix));
+	if (fix->mode == FIX_READ)
+		return FX_NEXT;
+	fix_io(fix, IO_WRITE, fix->role, IO_FUA, op);
+	return FX_REREAD;
 }
 
 /* The slot of any other role takes what is read again. */
@@ -90,27 +150,90 @@ spare_slot_role(const struct row_fix *fix)
 	return fix->role == 0 ? 1 : 0;
 }
 
+/* Past the bad-block log: what it lists was just written. */
 static void
-fix_compare(struct row_fix *fix)
+fix_reread(struct row_fix *fix, struct op *op)
 {
 	struct row_work *work = &fix->work;
 	struct member *m = fix_member(fix);
-	unsigned other = spare_slot_role(fix);
-	size_t len = fix->at.hi - fix->at.lo;
 
-	assert(fix->rewrite && other != fix->role);
+	if (work->io[0].result != 0 || !member_live(m) || fix->raid->failed)
+		return;
+	fix->worked = true;
+	work->iov[0].iov_base = row_slot(&work->plan, work->slots,
+	    spare_slot_role(fix), fix->piece.lo);
+	io_init(&work->io[0], IO_READ, m->data_off + fix_off(fix),
+	    fix_len(fix), work->iov, 1, 0);
+	blk_submit(m->blk, &work->io[0], op);
+}
 
-	if (work->io[0].result == 0 && memcmp(row_slot(&work->plan,
-	    work->slots, fix->role, fix->at.lo), row_slot(&work->plan,
-	    work->slots, other, fix->at.lo), len) == 0) {
+static bool
+same_again(const struct row_fix *fix)
+{
+	const struct row_work *work = &fix->work;
+
+	return fix->worked && work->io[0].result == 0 &&
+	    memcmp(row_slot(&work->plan, work->slots, fix->role,
+	    fix->piece.lo), row_slot(&work->plan, work->slots,
+	    spare_slot_role(fix), fix->piece.lo), fix_len(fix)) == 0;
+}
+
+static enum fix_step
+fix_compare(struct row_fix *fix, struct op *op)
+{
+	struct raid *raid = fix->raid;
+	struct member *m = fix_member(fix);
+
+	assert(fix->mode != FIX_READ && spare_slot_role(fix) != fix->role);
+	if (same_again(fix)) {
+		member_bad_clear(m, fix_off(fix), fix_len(fix));
+		if (fix->mode == FIX_FILL)
+			return FX_NEXT;
 		m->corrected_errors++;
-		raid_tell(fix->raid, "member %u (%s): corrected a read error "
+		raid_tell(raid, "member %u (%s): corrected a read error "
 		    "at byte %llu", m->role, m->blk->name,
 		    (unsigned long long)(m->data_off + fix_off(fix)));
-		return;
+		return FX_NEXT;
 	}
 	m->write_errors++;
-	member_fail(m, "a sector could be neither read nor rewritten");
+	if (errno_is_gone(fix->work.io[0].result) || !member_live(m)) {
+		member_fail(m, "it does not answer");
+		return FX_NEXT;
+	}
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		fix->work.io[r].result = 0;
+		if (r != fix->role && member_live(&raid->member[r]))
+			member_submit(&raid->member[r], &fix->work.io[r],
+			    IO_FLUSH, 0, 0, NULL, 0, 0, op);
+	}
+	return FX_LIST;
+}
+
+static enum fix_step
+fix_list(struct row_fix *fix)
+{
+	struct raid *raid = fix->raid;
+	struct member *m = fix_member(fix);
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (fix->work.io[r].result != 0)
+			member_fail(&raid->member[r], "a flush failed");
+	if (member_bad_add(m, fix_off(fix), fix_len(fix)) < 0)
+		member_fail(m, "a sector could be neither read nor rewritten");
+	m->retest_ns = loop_now(raid->loop) + RETEST_NS;
+	return FX_NEXT;
+}
+
+static enum fix_step
+fix_next(struct row_fix *fix)
+{
+	row_release(&fix->work);
+	fix->worked = false;
+	fix->piece.lo = fix->piece.hi;
+	if (!in_pieces(fix) || fix->piece.lo == fix->at.hi ||
+	    !member_live(fix_member(fix)))
+		return FX_END;
+	return FX_PIECE;
 }
 
 static void
@@ -120,13 +243,16 @@ row_fix_run(struct op *op)
 	struct raid *raid = fix->raid;
 
 	switch ((enum fix_step)op->step) {
-	case FX_PLAN:
-		fix->result = row_plan_rebuild(&fix->work.plan, &raid->map,
-		    fix->row, fix->role, fix->at,
-		    row_missing(raid, fix->row) & ~(UINT32_C(1) << fix->role));
-		if (fix->result == 0)
-			row_reserve(raid, &fix->work, 0, op);
-		op->step = fix->result == 0 ? FX_GATHER : FX_END;
+	case FX_PIECE:
+		op->step = fix_piece(fix, op);
+		return;
+	case FX_OWN:
+		row_place(&fix->work);
+		fix_io(fix, IO_READ, fix->role, 0, op);
+		op->step = FX_OWNED;
+		return;
+	case FX_OWNED:
+		op->step = fix_own(fix);
 		return;
 	case FX_GATHER:
 		row_place(&fix->work);
@@ -134,22 +260,20 @@ row_fix_run(struct op *op)
 		op->step = FX_APPLY;
 		return;
 	case FX_APPLY:
-		if (gather_failed(fix)) {
-			fix->result = -EIO;
-			op->step = FX_END;
-			return;
-		}
-		fix_apply(fix, op);
-		op->step = fix->rewrite ? FX_REREAD : FX_END;
+		op->step = fix_apply(fix, op);
 		return;
 	case FX_REREAD:
-		if (fix->work.io[0].result == 0)
-			fix_io(fix, IO_READ, spare_slot_role(fix), 0, op);
+		fix_reread(fix, op);
 		op->step = FX_COMPARE;
 		return;
 	case FX_COMPARE:
-		fix_compare(fix);
-		op->step = FX_END;
+		op->step = fix_compare(fix, op);
+		return;
+	case FX_LIST:
+		op->step = fix_list(fix);
+		return;
+	case FX_NEXT:
+		op->step = fix_next(fix);
 		return;
 	case FX_END:
 		row_release(&fix->work);
@@ -174,5 +298,8 @@ row_fix_start(struct row_fix *fix, struct op *parent)
 	assert(fix->row < raid_map_rows(&fix->raid->map));
 	assert(fix->at.hi <= fix->raid->map.row_bytes);
 	assert(fix->work.buf.pool == NULL);
+	assert(fix->dst == NULL || !in_pieces(fix));
+	fix->piece = fix->at;
+	fix->worked = false;
 	op_start(&fix->op, &row_fix_type, parent->sched, parent);
 }

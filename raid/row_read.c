@@ -82,6 +82,9 @@ part_done(struct row *row)
 	row->place.member_off += row->part;
 	row->src += row->part;
 	row->len -= row->part;
+	if (row->grain == GRAIN_BLOCK &&
+	    row->place.member_off % row->raid->map.row_bytes == 0)
+		row->grain = GRAIN_ROW;
 	return row->len > 0 ? RR_DIRECT : RR_END;
 }
 
@@ -91,18 +94,32 @@ after_direct(struct row *row)
 {
 	struct member *m = read_member(row);
 	int result = row->work.io[0].result;
+	bool gone;
 
 	if (result == 0)
 		return part_done(row);
-	m->read_errors++;
-	if (errno_is_gone(result))
-		member_fail(m, "it does not answer reads");
+	gone = member_note_read(m, result);
 	if (row->grain == GRAIN_PIECE) {	/* find out which row it is */
 		row->grain = GRAIN_ROW;
 		return RR_DIRECT;
 	}
+	if (row->grain == GRAIN_ROW && row->part > 4096 && !gone) {
+		row->grain = GRAIN_BLOCK;	/* and which block */
+		return RR_DIRECT;
+	}
 	row->unreadable = true;
 	return RR_LOCK;
+}
+
+/* Put it back, unless that was tried lately and did not work. */
+static bool
+worth_rewriting(const struct row *row)
+{
+	const struct member *m = read_member(row);
+
+	return row->claim.exclusive && member_has_row(m, read_row(row)) &&
+	    (loop_now(row->raid->loop) >= m->retest_ns ||
+	    !member_bad(m, row->place.member_off, row->part));
 }
 
 static void
@@ -118,11 +135,10 @@ read_fix(struct row *row, struct row_fix *fix, struct op *op)
 	fix->row = read_row(row);
 	fix->role = row->place.role;
 	fix->at = (struct row_range){ in, in + (uint32_t)row->part };
-	fix->rewrite = row->claim.exclusive &&
-	    member_has_row(read_member(row), fix->row);
+	fix->mode = worth_rewriting(row) ? FIX_REWRITE : FIX_READ;
 	fix->dst = row->work.iov;
 	fix->ndst = row->work.niov;
-	if (!fix->rewrite)
+	if (fix->mode == FIX_READ)
 		row->raid->degraded_reads++;
 	row_fix_start(fix, op);
 }

@@ -4,10 +4,15 @@
  * (and write it if it differs), or read all but one member and write what
  * that one must hold.
  *
- * Invariants: a row that cannot be read is left alone and ends with -EIO; a
- * scrub or resync writes parity only; a row filled by a rebuild is marked so
- * before its lock is given up, so no write in between misses the new member.
- * From parity in doubt nothing is rebuilt, but the parity itself is.
+ * A sector that cannot be read is repaired by a scrub.  In a rebuild the new
+ * member has what follows from it in its bad-block log: reads of that end
+ * with an error, all else of the row is filled.
+ *
+ * Invariants: a row that cannot be read is left alone by a resync and ends
+ * with -EIO; a scrub or resync writes parity, and what could not be read; a
+ * row filled by a rebuild is marked so before its lock is given up, so no
+ * write in between misses the new member.  From parity in doubt nothing is
+ * rebuilt, but the parity itself is.
  */
 #include "raid/raid_priv.h"
 
@@ -15,29 +20,31 @@
 #include <errno.h>
 
 enum row_sync_step { RS_LOCK, RS_PLAN, RS_READ, RS_COMPARE, RS_STORED,
-	RS_UNLOCK };
+	RS_MEND, RS_MENDED, RS_UNLOCK };
 static const char *const row_sync_steps[] = {
-	"LOCK", "PLAN", "READ", "COMPARE", "STORED", "UNLOCK",
+	"LOCK", "PLAN", "READ", "COMPARE", "STORED", "MEND", "MENDED",
+	"UNLOCK",
 };
 
+/* Roles with a read that failed; false: a member is gone. */
 static bool
-reads_failed(struct row *row)
+note_reads(struct row *row, uint32_t *bad)
 {
 	const struct row_plan *plan = &row->work.plan;
-	bool failed = false;
+	bool all_there = true;
 
+	*bad = 0;
 	for (unsigned i = 0; i < plan->nreads; i++) {
 		struct member *m = &row->raid->member[plan->read[i].role];
 		int result = row->work.io[i].result;
 
 		if (result == 0)
 			continue;
-		failed = true;
-		m->read_errors++;
-		if (errno_is_gone(result))
-			member_fail(m, "it does not answer reads");
+		*bad |= UINT32_C(1) << m->role;
+		if (member_note_read(m, result))
+			all_there = false;
 	}
-	return failed;
+	return all_there;
 }
 
 /* Is the member to be rebuilt the one with this row's parity? */
@@ -97,13 +104,32 @@ store_role(struct row *row, unsigned role, struct op *op)
 	    op);
 }
 
+/* Mend these roles, one after the other. */
+static enum row_sync_step
+mend(struct row *row, uint32_t roles, enum fix_mode mode)
+{
+	assert(roles != 0);
+	row_release(&row->work);
+	row->avoid = roles;
+	row->mend = mode;
+	row->repairs++;
+	return RS_MEND;
+}
+
 static enum row_sync_step
 compare(struct row *row, struct op *op)
 {
 	struct row_work *work = &row->work;
+	uint32_t bad;
 
-	if (reads_failed(row))
+	if (!note_reads(row, &bad))
 		return RS_UNLOCK;
+	if (bad != 0 && row->kind == SWEEP_REBUILD)
+		return mend(row, UINT32_C(1) << row->place.role, FIX_FILL);
+	if (bad != 0)
+		return row->kind == SWEEP_RESYNC || row->repairs > 0 ||
+		    row_in_doubt(row->raid, row->span.row) ?
+		    RS_UNLOCK : mend(row, bad, FIX_SEARCH);
 	row->result = 0;
 	if (row->kind == SWEEP_REBUILD) {
 		row_apply_rebuild(&work->plan, work->slots, row->place.role);
@@ -120,23 +146,67 @@ compare(struct row *row, struct op *op)
 }
 
 static void
-stored(struct row *row)
+written(struct row *row)
 {
 	struct sweep *sweep = &row->raid->sweep;
-	struct member *m = &row->raid->member[row->place.role];
 
-	if (row->work.io[0].result != 0) {
-		m->write_errors++;
-		member_fail(m, "a write failed");
-		row->result = -EIO;
-		return;
-	}
+	assert(row->result == 0);
 	if (is_parity(row))
 		settle_row(row);
-	if (row->kind == SWEEP_REBUILD) {
-		assert(row->span.row - sweep->next < SWEEP_BATCH);
-		sweep->done |= UINT32_C(1) << (row->span.row - sweep->next);
+	if (row->kind != SWEEP_REBUILD)
+		return;
+	assert(row->span.row - sweep->next < SWEEP_BATCH);
+	sweep->done |= UINT32_C(1) << (row->span.row - sweep->next);
+}
+
+static enum row_sync_step
+stored(struct row *row)
+{
+	struct member *m = &row->raid->member[row->place.role];
+	const struct io *io = &row->work.io[0];
+
+	if (io->result == 0) {
+		member_wrote(m, io);
+		written(row);
+		return RS_UNLOCK;
 	}
+	m->write_errors++;
+	if (!errno_is_gone(io->result))		/* once more, in pieces */
+		return mend(row, UINT32_C(1) << m->role, FIX_FILL);
+	member_fail(m, "it does not answer writes");
+	row->result = -EIO;
+	return RS_UNLOCK;
+}
+
+static void
+mend_start(struct row *row, struct row_fix *fix, struct op *op)
+{
+	row->fix = fix;
+	fix->row = row->span.row;
+	fix->role = (unsigned)__builtin_ctz(row->avoid);
+	fix->at = (struct row_range){ 0, row->raid->map.row_bytes };
+	fix->mode = row->mend;
+	row_fix_start(fix, op);
+}
+
+static enum row_sync_step
+mended(struct row *row, struct op *op)
+{
+	row->result = row->fix->result;
+	row_fix_put(row->raid, row->fix);
+	row->fix = NULL;
+	row->avoid &= row->avoid - 1;
+	if (row->avoid != 0)
+		return RS_MEND;
+	if (row->mend == FIX_SEARCH) {
+		raid_record(row->raid, op);
+		return RS_PLAN;
+	}
+	if (!member_live(&row->raid->member[row->place.role]))
+		row->result = -EIO;
+	if (row->result == 0)
+		written(row);
+	return RS_UNLOCK;
 }
 
 static void
@@ -145,6 +215,7 @@ row_sync_run(struct op *op)
 	struct row *row = op_owner(op, struct row);
 	struct raid *raid = row->raid;
 	struct row_work *work = &row->work;
+	struct row_fix *fix;
 
 	switch ((enum row_sync_step)op->step) {
 	case RS_LOCK:
@@ -166,8 +237,16 @@ row_sync_run(struct op *op)
 		op->step = compare(row, op);
 		return;
 	case RS_STORED:
-		stored(row);
-		op->step = RS_UNLOCK;
+		op->step = stored(row);
+		return;
+	case RS_MEND:
+		if ((fix = row_fix_get(raid, op)) == NULL)
+			return;
+		mend_start(row, fix, op);
+		op->step = RS_MENDED;
+		return;
+	case RS_MENDED:
+		op->step = mended(row, op);
 		return;
 	case RS_UNLOCK:
 		row_release(work);

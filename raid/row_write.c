@@ -117,17 +117,33 @@ settle_doubt(struct row *row)
 	}
 }
 
+/* Roles whose old data is better not asked for. */
+static uint32_t
+avoid_roles(const struct row *row)
+{
+	const struct raid *raid = row->raid;
+	const struct row_range *data = row->span.data;
+	uint64_t base = row->span.row * raid->map.row_bytes;
+	uint32_t lo = MIN(data[row->span.first].lo, data[row->span.last].lo);
+	uint32_t hi = MAX(data[row->span.first].hi, data[row->span.last].hi);
+	uint32_t avoid = row->avoid;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (member_bad(&raid->member[r], base + lo, hi - lo))
+			avoid |= UINT32_C(1) << r;
+	return avoid;
+}
+
 static void
 row_write_plan(struct row *row, struct op *op)
 {
 	struct raid *raid = row->raid;
 	uint32_t missing = row_missing(raid, row->span.row);
-
 	bool doubt = row_in_doubt(raid, row->span.row);
 
 	row_merge_source(row);
 	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
-	    &raid->map, &row->span, missing, doubt);
+	    &raid->map, &row->span, missing, avoid_roles(row), doubt);
 	row->settles = row->result == 0 && doubt && renews_lost(row, missing);
 	if (row->settles && raid->doubt.n == DOUBT_MAX)
 		row->result = -EIO;	/* it could not be read again */
@@ -152,9 +168,7 @@ check_prereads(struct row *row)
 
 		if (result == 0)
 			continue;
-		m->read_errors++;
-		if (errno_is_gone(result)) {
-			member_fail(m, "it does not answer reads");
+		if (member_note_read(m, result)) {
 			next = RW_PLAN;
 		} else if (next == RW_INTENT) {
 			row->place.role = plan->read[i].role;
@@ -178,18 +192,33 @@ start_repair(struct row *row, struct row_fix *fix, struct op *op)
 	fix->row = row->span.row;
 	fix->role = row->place.role;
 	fix->at = row->work.plan.read[row->part].at;
-	fix->rewrite = true;
+	fix->mode = FIX_SEARCH;
 	row_fix_start(fix, op);
 }
 
+/*
+ * What was repaired can be read when its entry in the bad-block log is gone
+ * from the disk; what could not be repaired is perhaps not needed.
+ */
 static enum row_write_step
-end_repair(struct row *row)
+end_repair(struct row *row, struct op *op)
 {
+	uint32_t role = UINT32_C(1) << row->place.role;
+
 	row->result = row->fix->result;
 	row_fix_put(row->raid, row->fix);
 	row->fix = NULL;
 	row->work.plan.nwrites = 0;
-	return row->result == 0 ? RW_PLAN : RW_RECORD;
+	row->repairs++;
+	if (row->repairs > RAID_MEMBERS_MAX ||
+	    (row->result != 0 && (row->avoid & role) != 0)) {
+		row->result = -EIO;
+		return RW_RECORD;
+	}
+	if (row->result != 0)
+		row->avoid |= role;
+	raid_record(row->raid, op);
+	return RW_PLAN;
 }
 
 static void
@@ -283,8 +312,10 @@ note_write_failures(struct row *row)
 	for (unsigned i = 0; i < plan->nwrites; i++) {
 		struct member *m = &row->raid->member[plan->write[i].role];
 
-		if (row->work.io[i].result == 0)
+		if (row->work.io[i].result == 0) {
+			member_wrote(m, &row->work.io[i]);
 			continue;
+		}
 		m->write_errors++;
 		member_fail(m, "a write failed");
 	}
@@ -386,7 +417,7 @@ row_write_run(struct op *op)
 		op->step = RW_REPAIRED;
 		return;
 	case RW_REPAIRED:
-		op->step = end_repair(row);
+		op->step = end_repair(row, op);
 		return;
 	case RW_INTENT:		/* durable before data moves */
 		set_intent(row);

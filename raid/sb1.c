@@ -293,6 +293,33 @@ area_ok(const struct sb1 *sb, int64_t offset, uint64_t len)
 	return range_ok(start, len, sb->data_offset);
 }
 
+static bool
+areas_meet(int64_t a, uint64_t alen, int64_t b, uint64_t blen)
+{
+	return a < b + (int64_t)blen && b < a + (int64_t)alen;
+}
+
+size_t
+sb1_bblog(const struct sb1 *sb, uint32_t logical_block, uint64_t *off)
+{
+	size_t len = sb->bblog_size * (size_t)512;
+	uint64_t at = ((uint64_t)SB1_SECTOR + (uint32_t)sb->bblog_offset) * 512;
+
+	if (len == 0 || len > SB1_BYTES ||
+	    !area_ok(sb, sb->bblog_offset, sb->bblog_size) ||
+	    at % logical_block != 0 || len % logical_block != 0)
+		return 0;
+	if ((sb->feature_map & (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0 &&
+	    areas_meet(sb->bblog_offset, sb->bblog_size, sb->ppl_offset,
+	    sb->ppl_size))
+		return 0;
+	if ((sb->feature_map & SB1_BITMAP) != 0 &&
+	    areas_meet(sb->bblog_offset, sb->bblog_size, sb->bitmap_offset, 8))
+		return 0;
+	*off = at;
+	return len;
+}
+
 static int
 check_areas(const struct sb1 *sb, struct err *err)
 {

@@ -112,6 +112,11 @@ sb1_log_bits(const struct sb1 *sb)
 void sb1_clear_log(struct sb1 *sb);
 /* Bytes between the bitmap and what follows, at most 1 MiB. */
 uint64_t sb1_bitmap_area(const struct sb1 *sb);
+/*
+ * Room of the bad-block log in bytes, and where it is on the device; 0: there
+ * is none that could be used.
+ */
+size_t sb1_bblog(const struct sb1 *sb, uint32_t logical_block, uint64_t *off);
 static inline bool
 sb1_role_active(unsigned role)
 {

@@ -57,7 +57,10 @@ member_encode(struct member *m, bool dirty)
 	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |
 	    (uint64_t)(1 + tag % 999999) << 40;
 	sb->cnt_corrected_read = (uint32_t)m->corrected_errors;
-	sb->feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP);
+	sb->feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP |
+	    SB1_BAD_BLOCKS);
+	if (m->bblog.n > 0)
+		sb->feature_map |= SB1_BAD_BLOCKS;
 	sb->recovery_offset = 0;
 	if (m->state == RAID_MEMBER_REBUILDING) {
 		sb->feature_map |= SB1_RECOVERY;
@@ -91,9 +94,9 @@ submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
 
 /* --- one update --- */
 
-enum sb_step { SB_PROBE, SB_LOGS, SB_ENCODE, SB_CHECK };
+enum sb_step { SB_PROBE, SB_LOGS, SB_BBLOGS, SB_ENCODE, SB_CHECK };
 static const char *const sb_steps[] = {
-	"PROBE", "LOGS", "ENCODE", "CHECK",
+	"PROBE", "LOGS", "BBLOGS", "ENCODE", "CHECK",
 };
 
 static void
@@ -157,6 +160,43 @@ write_logs(struct raid *raid, struct op *op)
 	}
 }
 
+/*
+ * Bad-block logs go before the superblock that says that there is one.
+ * False: all are on disk.
+ */
+static bool
+submit_bblogs(struct raid *raid, struct op *op)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < raid_ndisks(raid) && !raid->failed; i++) {
+		struct member *m = raid_disk(raid, i);
+		uint64_t off = 0;
+
+		m->bblog_io.result = 0;
+		if (!member_live(m) || !m->bblog_dirty)
+			continue;
+		any = true;
+		m->bblog_dirty = !bblog_encode(&m->bblog, m->bblog_buf);
+		m->bblog_iov = (struct iovec){ m->bblog_buf, sb1_bblog(&m->sb,
+		    m->blk->geo.logical_block, &off) };
+		assert(off != 0 && m->bblog_iov.iov_len <= BBLOG_BYTES);
+		io_init(&m->bblog_io, IO_WRITE, off, m->bblog_iov.iov_len,
+		    &m->bblog_iov, 1, IO_FUA);
+		blk_submit(m->blk, &m->bblog_io, op);
+	}
+	return any;
+}
+
+static void
+note_bblog_failures(struct raid *raid)
+{
+	for (unsigned i = 0; i < raid_ndisks(raid); i++)
+		if (raid_disk(raid, i)->bblog_io.result != 0)
+			member_fail(raid_disk(raid, i), "its bad-block log "
+			    "could not be written");
+}
+
 static void
 sb_encode(struct raid *raid, struct sb_update *u, struct op *op)
 {
@@ -205,7 +245,12 @@ sb_update_run(struct op *op)
 		u->gen = 0;
 		if (!raid->failed)
 			write_logs(raid, op);
-		op->step = raid->failed ? SB_CHECK : SB_ENCODE;
+		op->step = raid->failed ? SB_CHECK : SB_BBLOGS;
+		return;
+	case SB_BBLOGS:		/* entered again until nothing is new */
+		note_bblog_failures(raid);
+		if (!submit_bblogs(raid, op))
+			op->step = raid->doubt_log.stale ? SB_LOGS : SB_ENCODE;
 		return;
 	case SB_ENCODE:
 		note_sb_failures(raid, false);
@@ -246,6 +291,16 @@ raid_record(struct raid *raid, struct op *op)
 		return;
 	raid->sb_running = true;
 	op_start(&raid->sb_update.op, &sb_update_type, op->sched, NULL);
+}
+
+void
+raid_record_soon(struct raid *raid)
+{
+	if (raid->failed || raid->gen_durable >= raid->gen || raid->sb_running)
+		return;
+	raid->sb_running = true;
+	op_start(&raid->sb_update.op, &sb_update_type, loop_sched(raid->loop),
+	    NULL);
 }
 
 /* --- clean and dirty --- */

@@ -132,7 +132,7 @@ a_bad_sector_met_by_a_write_is_repaired_too(void **state)
 	assert_int_equal(batch(w, 400 * 1024), 0);
 	for (unsigned i = 0; i < 4; i++)
 		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
-		    .err = EIO, .kinds = 1u << IO_READ, .count = 1,
+		    .err = EIO, .kinds = 1u << IO_READ, .count = 2,
 		    .off = w->raid->member[i].data_off + i * 64 * KIB,
 		    .len = 65536 });
 	for (uint64_t off = 0; off < w->size; off += 16384) {

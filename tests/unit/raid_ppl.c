@@ -80,7 +80,7 @@ entries_of_plans_are_valid_and_others_are_not(void **state)
 		len = MIN(512 + (seed >> 20) % 2000 * 512, map.size - off);
 		row = raid_map_next_row(&map, 0, off, len);
 		raid_map_span(&map, row, off, len, &span);
-		row_plan_write(&plan, &map, &span, 0, i % 2 == 0);
+		row_plan_write(&plan, &map, &span, 0, 0, i % 2 == 0);
 		for (unsigned k = 0; k < plan.nbands; k++) {
 			ppl_entry_of_band(&e, &plan, &plan.band[k]);
 			assert_true(ppl_entry_cover(&cover, &map, &e,

@@ -354,7 +354,7 @@ fill_random(uint8_t *p, size_t len)
 /* Carry out a planned write in memory and compare with the truth. */
 static void
 check_write(struct bench *b, const struct raid_map *map, uint64_t off,
-    uint64_t len, uint32_t missing, bool force)
+    uint64_t len, uint32_t missing, uint32_t avoid, bool force)
 {
 	static struct row_plan plan;
 	struct row_span span;
@@ -364,7 +364,8 @@ check_write(struct bench *b, const struct raid_map *map, uint64_t off,
 	unsigned p = raid_map_parity(map, 0);
 
 	assert_true(raid_map_span(map, 0, off, len, &span));
-	assert_int_equal(row_plan_write(&plan, map, &span, missing, force), 0);
+	assert_int_equal(row_plan_write(&plan, map, &span, missing, avoid,
+	    force), 0);
 	memcpy(b->want, b->disk, sizeof(b->want));
 	for (unsigned d = 0; d < map->ndata; d++)
 		if (span.data[d].lo < span.data[d].hi)
@@ -378,7 +379,7 @@ check_write(struct bench *b, const struct raid_map *map, uint64_t off,
 	for (unsigned i = 0; i < plan.nreads; i++) {
 		const struct row_io *io = &plan.read[i];
 
-		assert_false(missing >> io->role & 1);
+		assert_false((missing | (force ? 0 : avoid)) >> io->role & 1);
 		memcpy(row_slot(&plan, b->slots, io->role, io->at.lo),
 		    b->disk[io->role] + io->at.lo, io->at.hi - io->at.lo);
 	}
@@ -423,8 +424,10 @@ every_write_leaves_right_data_and_parity(void **state)
 				    off; len += 1024) {
 					fill_random(b->data, 16);
 					check_write(b, &map, off, len,
-					    missing, checked % 3 == 0);
-					checked++;
+					    missing, 0, checked % 3 == 0);
+					check_write(b, &map, off, len, 0,
+					    missing, false);
+					checked += 2;
 				}
 			}
 		}
@@ -455,12 +458,12 @@ the_cheaper_method_is_chosen(void **state)
 		raid_map_init(&map, 5, 2, want[i].n, W, W, NULL);
 		raid_map_span(&map, 0, want[i].first * W, want[i].chunks * W,
 		    &span);
-		assert_int_equal(row_plan_write(&plan, &map, &span, 0, false),
-		    0);
+		assert_int_equal(row_plan_write(&plan, &map, &span, 0, 0,
+		    false), 0);
 		assert_int_equal(plan.nreads, want[i].reads);
 		assert_int_equal(plan.method, want[i].method);
 	}
-	assert_int_equal(row_plan_write(&plan, &map, &span, 3, false), -EIO);
+	assert_int_equal(row_plan_write(&plan, &map, &span, 3, 0, false), -EIO);
 }
 
 static void
