@@ -215,6 +215,8 @@ rot_superblock(struct world *w)
 	    8 * 4096 + rng_below(w->rng, 8 * 256));
 	if (w->doubt && rig_has_log(w->rig))
 		model_doubt(w->model);
+	if (w->doubt && !rig_has_log(w->rig))	/* as when one is lost */
+		w->errors_ok = w->load->errors_ok = true;
 }
 
 /* Before the load: give disks back, let resync and rebuild run, or do not. */
