@@ -31,6 +31,7 @@ struct blk_geometry {
 	uint32_t optimal_io;		/* bytes, 0 = none; full stripe */
 	uint32_t discard_granularity;	/* bytes, 0 = no discard */
 	bool discard_zeroes;		/* discarded blocks read as zeroes */
+	bool zero_fast;			/* zeroing is quicker than writing */
 	bool rotational;
 	bool read_only;
 };

@@ -54,6 +54,7 @@ set_geometry(struct blk_geometry *geo, const struct file_info *info)
 	geo->optimal_io = info->optimal_io;
 	geo->discard_granularity = info->discard_granularity;
 	geo->discard_zeroes = info->discard_zeroes;
+	geo->zero_fast = info->zero_fast;
 	geo->rotational = info->rotational;
 }
 

@@ -126,6 +126,7 @@ blk_ram_new(struct loop *loop, uint64_t size, uint32_t logical_block)
 		.physical_block = logical_block,
 		.discard_granularity = RAM_PAGE,
 		.discard_zeroes = true,
+		.zero_fast = true,
 	};
 	strcpy(ram->blk.name, "ram");
 	return &ram->blk;

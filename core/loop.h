@@ -94,6 +94,7 @@ struct file_info {
 	bool is_device;
 	bool rotational;
 	bool discard_zeroes;	/* discarded blocks read as zeroes */
+	bool zero_fast;		/* zeroing is quicker than writing zeroes */
 	char model[48], serial[48];	/* devices; empty if unknown */
 };
 

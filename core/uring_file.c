@@ -81,6 +81,10 @@ device_info(struct file *file, const struct stat *st, const char *path,
 	sysfs_text(st->st_rdev, "queue/discard_granularity", text,
 	    sizeof(text));
 	info->discard_granularity = (uint32_t)strtoul(text, NULL, 10);
+	/* A rotating disk takes as long as for writing, if it can at all. */
+	sysfs_text(st->st_rdev, "queue/write_zeroes_max_bytes", text,
+	    sizeof(text));
+	info->zero_fast = !info->rotational && strtoull(text, NULL, 10) > 0;
 	sysfs_text(st->st_rdev, "device/model", info->model,
 	    sizeof(info->model));
 	sysfs_text(st->st_rdev, "device/serial", info->serial,
@@ -105,7 +109,7 @@ regular_info(struct file *file, const struct stat *st, bool direct)
 	info->size = round_down((uint64_t)st->st_size, info->logical_block);
 	info->physical_block = 4096;
 	info->discard_granularity = 4096;
-	info->discard_zeroes = true;
+	info->discard_zeroes = info->zero_fast = true;
 }
 
 /* An image file in use by somebody else, us or QEMU, is locked. */

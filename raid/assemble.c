@@ -630,7 +630,9 @@ doubt_before(struct assembly *a, const struct doubt *record, bool found,
 	if (off != 0 && found)
 		found = round_down(doubt_next(record, 0),
 		    raid->map.row_bytes) == from;
-	if (found && (off != 0 || raid->ppl != NULL)) {
+	if (found && raid->doubt.n == 0 && (off != 0 || raid->ppl != NULL)) {
+		doubt_copy(&raid->doubt, record);
+	} else if (found && (off != 0 || raid->ppl != NULL)) {
 		for (unsigned i = 0; i < record->n; i++)
 			doubt_add(&raid->doubt, record->range[i].lo,
 			    record->range[i].hi);
@@ -675,6 +677,8 @@ conclude(struct assembly *a)
 		    whole, &sum);
 	if (raid->want_dirty && whole && sum.torn + sum.unreadable > 0)
 		doubt_add(&raid->doubt, 0, raid->map.member_size);
+	if (!whole && raid->doubt.blank)
+		doubt_clear(&raid->doubt);
 	if (raid->want_dirty && !whole &&
 	    (sum.unreadable > 0 || all_in_doubt(raid)))
 		return refuse_in_doubt(a);

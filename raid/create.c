@@ -2,9 +2,14 @@
 /*
  * Create an array: check everything, zero the members, write superblocks.
  *
+ * Members that are zeroed have right parity, so the array starts clean.  If
+ * that would take as long as writing them whole, only the front and the end
+ * are zeroed, and the array can be used at once while a resync makes the
+ * parity right; but a missing member's data follows from parity, which then
+ * must be right from the start.
+ *
  * Invariants: nothing is written before all checks have passed; superblocks
- * come last, so a creation that was cut short leaves no array behind; zeroed
- * members have right parity, so the array starts clean.
+ * come last, so a creation that was cut short leaves no array behind.
  */
 #include <assert.h>
 #include <errno.h>
@@ -16,6 +21,7 @@
 #include "raid/raid_priv.h"
 
 #define ZERO_STEP (64 * MIB)
+#define ZERO_FRONT (1 * MIB)	/* of the data */
 #define ZERO_TAIL (1 * MIB)	/* signatures that live at the end of a disk */
 
 struct creation;
@@ -39,6 +45,7 @@ struct creation {
 	struct probe probe[RAID_MEMBERS_MAX];
 	struct zero_op zero[RAID_MEMBERS_MAX];
 	struct sb1_areas areas[RAID_MEMBERS_MAX];
+	bool whole;			/* zero all of them */
 	uint8_t *mem;
 };
 
@@ -134,8 +141,8 @@ check_blank(struct creation *c, struct err *err)
 
 /* --- zeroes --- */
 
-enum zero_step { ZR_NEXT, ZR_DONE };
-static const char *const zero_steps[] = { "NEXT", "DONE" };
+enum zero_step { ZR_NEXT, ZR_DONE, ZR_FLUSHED };
+static const char *const zero_steps[] = { "NEXT", "DONE", "FLUSHED" };
 
 static void
 zero_next(struct zero_op *z, struct op *op)
@@ -145,6 +152,14 @@ zero_next(struct zero_op *z, struct op *op)
 	io_init(&z->io, IO_ZERO, z->next, z->len, NULL, 0, IO_UNMAP);
 	blk_submit(z->blk, &z->io, op);
 	op->step = ZR_DONE;
+}
+
+static void
+zero_flush(struct zero_op *z, struct op *op)
+{
+	io_init(&z->io, IO_FLUSH, 0, 0, NULL, 0, 0);
+	blk_submit(z->blk, &z->io, op);
+	op->step = ZR_FLUSHED;
 }
 
 static void
@@ -161,8 +176,10 @@ zero_run(struct op *op)
 			    MIN(size, ZERO_TAIL), 4096));
 			z->end = round_down(size, z->blk->geo.logical_block);
 		}
-		if (z->next >= z->end || z->result < 0)
+		if (z->result < 0)
 			op_end(op);
+		else if (z->next >= z->end)
+			zero_flush(z, op);
 		else
 			zero_next(z, op);
 		return;
@@ -171,6 +188,10 @@ zero_run(struct op *op)
 		z->next += z->len;
 		z->creation->pub->zeroed += z->len;
 		op->step = ZR_NEXT;
+		return;
+	case ZR_FLUSHED:
+		z->result = z->io.result;
+		op_end(op);
 		return;
 	}
 	bug("raid_zero: bad step");
@@ -183,9 +204,23 @@ static const struct op_type zero_type = {
 	.run = zero_run,
 };
 
+static bool
+zero_whole(const struct creation *c)
+{
+	bool fast = true;
+
+	for (unsigned i = 0; i < c->spec.members; i++) {
+		if (c->pub->members[i] == NULL)
+			return true;
+		fast &= c->pub->members[i]->geo.zero_fast;
+	}
+	return fast;
+}
+
 static void
 start_zero(struct creation *c, struct op *op)
 {
+	c->whole = zero_whole(c);
 	for (unsigned i = 0; i < c->spec.members; i++) {
 		struct zero_op *z = &c->zero[i];
 
@@ -193,8 +228,8 @@ start_zero(struct creation *c, struct op *op)
 			continue;
 		z->creation = c;
 		z->blk = c->pub->members[i];
-		z->end = c->areas[i].data_offset * SECTOR +
-		    c->map.member_size;
+		z->end = c->areas[i].data_offset * SECTOR + (c->whole ?
+		    c->map.member_size : MIN(c->map.member_size, ZERO_FRONT));
 		c->pub->to_zero += z->end +
 		    MIN(z->blk->geo.size - z->end, ZERO_TAIL);
 		op_start(&z->op, &zero_type, op->sched, op);
@@ -284,6 +319,13 @@ make_raid(struct creation *c)
 	    &c->pub->err)) == NULL) {
 		raid_free(raid);
 		return NULL;
+	}
+	if (!c->whole && c->map.member_size > ZERO_FRONT) {
+		doubt_add(&raid->doubt, ZERO_FRONT, c->map.member_size);
+		raid->doubt.blank = true;
+		doubt_copy(&raid->doubt_stable, &raid->doubt);
+		if (raid->bitmap != NULL)
+			bitmap_set_all(raid->bitmap);
 	}
 	raid_changed(raid);
 	return raid;

@@ -16,12 +16,12 @@
 #include "raid/ppl.h"
 
 #define DOUBT_MAGIC	UINT64_C(0x314254424f5a4f44)	/* "DOZOBTB1" */
-#define DOUBT_SUM_OFF	40
+#define DOUBT_SUM_OFF	36
 
 bool
 doubt_init(struct doubt *doubt)
 {
-	doubt->n = 0;
+	doubt_clear(doubt);
 	doubt->range = calloc(DOUBT_MAX, sizeof(doubt->range[0]));
 	return doubt->range != NULL;
 }
@@ -38,6 +38,7 @@ void
 doubt_clear(struct doubt *doubt)
 {
 	doubt->n = 0;
+	doubt->blank = false;
 }
 
 /* The first range that ends after `at`. */
@@ -100,6 +101,7 @@ doubt_add(struct doubt *doubt, uint64_t lo, uint64_t hi)
 	assert(lo <= hi);
 	if (lo == hi)
 		return;
+	doubt->blank = false;
 	i = lo == 0 ? 0 : find(doubt, lo - 1);
 	while (i + n < doubt->n && doubt->range[i + n].lo <= hi) {
 		lo = MIN(lo, doubt->range[i + n].lo);
@@ -176,14 +178,15 @@ void
 doubt_copy(struct doubt *dst, const struct doubt *src)
 {
 	dst->n = src->n;
+	dst->blank = src->blank;
 	memcpy(dst->range, src->range, src->n * sizeof(src->range[0]));
 }
 
 bool
 doubt_equal(const struct doubt *a, const struct doubt *b)
 {
-	return a->n == b->n && memcmp(a->range, b->range,
-	    a->n * sizeof(a->range[0])) == 0;
+	return a->n == b->n && (a->n == 0 || a->blank == b->blank) &&
+	    memcmp(a->range, b->range, a->n * sizeof(a->range[0])) == 0;
 }
 
 /* --- on disk --- */
@@ -213,6 +216,8 @@ doubt_encode(const struct doubt *doubt, const uint8_t set_uuid[16],
 	put_bytes(&out, set_uuid, 16);
 	put_le64(&out, generation);
 	put_le32(&out, doubt->n);
+	put_le32(&out, 0);		/* the checksum */
+	put_le32(&out, doubt->blank);
 	put_zero(&out, DOUBT_HEAD - wire_used(&out));
 	for (unsigned i = 0; i < doubt->n; i++) {
 		put_le64(&out, doubt->range[i].lo);
@@ -232,14 +237,14 @@ doubt_decode(struct doubt *doubt, const void *buf, const uint8_t set_uuid[16],
 	struct wire_in in = wire_in(buf, DOUBT_SLOT);
 	uint64_t magic = get_le64(&in), end = 0;
 	uint8_t uuid[16];
-	uint32_t n, sum;
+	uint32_t n, sum, blank;
 
 	get_copy(&in, uuid, sizeof(uuid));
 	*generation = get_le64(&in);
 	n = get_le32(&in);
-	get_skip(&in, DOUBT_SUM_OFF - 36);
 	sum = get_le32(&in);
-	get_skip(&in, DOUBT_HEAD - DOUBT_SUM_OFF - 4);
+	blank = get_le32(&in);
+	get_skip(&in, DOUBT_HEAD - DOUBT_SUM_OFF - 8);
 	if (magic != DOUBT_MAGIC || memcmp(uuid, set_uuid, 16) != 0 ||
 	    n > DOUBT_MAX || sum != record_crc(buf, n))
 		return false;
@@ -252,6 +257,7 @@ doubt_decode(struct doubt *doubt, const void *buf, const uint8_t set_uuid[16],
 		doubt_add(doubt, lo, hi);
 		end = hi;
 	}
+	doubt->blank = blank == 1;
 	assert(!in.bad);
 	return true;
 }

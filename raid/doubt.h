@@ -7,6 +7,10 @@
  * stands for 4 KiB on each member).  A resync, or a write that computes the
  * parity from data alone, takes ranges out.
  *
+ * Where nothing has been written since the array was created the parity need
+ * not fit, and it does not matter (`blank`): should a member be lost, whatever
+ * follows from the others is as good as what it held.
+ *
  * On disk it is a record of our own in the private area, unknown to md: the
  * superblock has one number, and none at all while the array is dirty.  It
  * counts only if the superblock bears our tag, that is, if nobody else has
@@ -29,6 +33,7 @@ struct doubt_range {
 
 /* Sorted; ranges neither overlap nor touch. */
 struct doubt {
+	bool blank;			/* nothing has been written there */
 	unsigned n;
 	struct doubt_range *range;	/* DOUBT_MAX of them */
 };
@@ -39,7 +44,10 @@ struct doubt {
 bool doubt_init(struct doubt *doubt);
 void doubt_fini(struct doubt *doubt);
 void doubt_clear(struct doubt *doubt);
-/* With no room for one more range the set grows by what lies between two. */
+/*
+ * Not blank from now on.  With no room for one more range the set grows by
+ * what lies between two.
+ */
 void doubt_add(struct doubt *doubt, uint64_t lo, uint64_t hi);
 /* Take out; false, with nothing changed, if there is no room to split. */
 bool doubt_settle(struct doubt *doubt, uint64_t lo, uint64_t hi);

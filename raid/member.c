@@ -265,6 +265,11 @@ member_fail(struct member *m, const char *why)
 	}
 	m->state = RAID_MEMBER_FAULTY;
 	raid->missing |= UINT32_C(1) << m->role;
+	if (raid->doubt.blank) {
+		doubt_clear(&raid->doubt);
+		doubt_clear(&raid->doubt_stable);
+		raid->doubt_log.stale = true;
+	}
 	raid_changed(raid);
 	raid->gen_failed = raid->gen;
 	raid_tell(raid, "member %u (%s) is faulty: %s; the array is degraded",

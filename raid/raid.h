@@ -107,9 +107,10 @@ struct raid_create {
 	void *priv;
 };
 /*
- * Zero the members, so that parity is right from the start, then write
- * superblocks.  A member that carries an md superblock is refused without
- * `force`; other signatures are the caller's to check.
+ * Zero the members if they do that quickly, so that parity is right from the
+ * start, else let a resync run; then write superblocks.  A member that carries
+ * an md superblock is refused without `force`; other signatures are the
+ * caller's to check.
  */
 void raid_create_start(struct raid_create *create, struct op *parent);
 

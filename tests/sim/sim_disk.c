@@ -447,6 +447,7 @@ file_get_info(const struct file *file, struct file_info *info)
 		.physical_block = 4096,
 		.discard_granularity = 4096,
 		.discard_zeroes = disk->discard_zeroes,
+		.zero_fast = disk->latency_ns < 8 * NSEC_PER_MSEC,
 		.is_device = true,
 		.model = "SIM",
 	};

@@ -521,6 +521,139 @@ a_resync_goes_on_behind_an_unreadable_row(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* --- a new array --- */
+
+/* Of disks full of garbage that cannot be zeroed quickly. */
+static void
+start_slow(struct world *w, enum raid_policy policy)
+{
+	memset(w, 0, sizeof(*w));
+	world_disks(w, 4, 4 * MIB, 512);
+	w->n = 3;
+	for (unsigned i = 0; i < 4; i++) {
+		w->keep[i].blk.geo.zero_fast = false;
+		for (uint64_t k = 0; k < w->ram[i]->geo.size; k += 8)
+			memcpy(blk_ram_data(w->ram[i]) + k,
+			    &(uint64_t){ rnd(w) }, 8);
+	}
+	/* The first resync takes its time. */
+	add_fault(w, 0, (struct fault_rule){ .action = FAULT_DELAY,
+	    .kinds = 1u << IO_READ, .off = 3 * MIB, .len = 3 * MIB,
+	    .delay_ms = 50 });
+	world_create_policy(w, RAID_LEFT_SYMMETRIC, CHUNK, policy);
+}
+
+#define WRITTEN (2 * MIB)	/* somewhere in the middle of the array */
+#define AT (4 * MIB)
+
+static void
+write_some(struct world *w)
+{
+	for (uint64_t off = AT; off < AT + WRITTEN; off += 40 * KIB)
+		assert_int_equal(write_model(w, off, 20 * KIB, 0), 0);
+}
+
+static void
+check_some(struct world *w)
+{
+	for (uint64_t off = AT; off < AT + WRITTEN; off += 40 * KIB)
+		assert_int_equal(reads_right(w, off, 20 * KIB), 1);
+}
+
+static void
+a_new_array_of_slow_disks_is_usable_at_once(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned policy = 0; policy < 3; policy++) {
+		start_slow(w, (enum raid_policy)policy);
+		raid_get_info(w->raid, &info);
+		assert_int_equal(info.task, RAID_TASK_RESYNC);
+		assert_false(info.clean);
+		write_some(w);
+		check_some(w);
+		/* Neither a stop nor a crash loses where it was. */
+		if (policy != RAID_POLICY_RESYNC)
+			lose_power(w, UINT_MAX);
+		else
+			assert_int_equal(array_stop(w), 0);
+		assemble_without(w, &as, 1u << 3, false);
+		assert_non_null(as.raid);
+		assert_true(row_in_doubt(w->raid,
+		    w->raid->map.member_size / CHUNK - 1));
+		check_some(w);
+		blk_fault_clear(w->fault[0]);
+		wait_clean(w);
+		assert_int_equal(parity_errors(w), 0);
+		check_some(w);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
+static void
+a_disk_lost_during_the_first_resync_is_replaced(void **state)
+{
+	struct world *w = &world;
+	uint8_t *all;
+
+	(void)state;
+	for (unsigned round = 0; round < 4; round++) {
+		start_slow(w, round % 2 == 0 ? RAID_POLICY_RESYNC :
+		    RAID_POLICY_PPL);
+		write_some(w);
+		if (round < 2) {
+			assert_int_equal(fail_member_now(w, 1), 0);
+		} else if (round == 3) {	/* the log knows */
+			lose_power(w, UINT_MAX);
+			assemble_without(w, &as, 1u << 1 | 1u << 3, true);
+			assert_non_null(as.raid);
+		} else {
+			assert_int_equal(array_stop(w), 0);
+			assemble_without(w, &as, 1u << 1 | 1u << 3, true);
+			assert_non_null(as.raid);
+		}
+		check_some(w);
+		/* What was never written is anything, but stays that. */
+		all = malloc(w->size);
+		for (uint64_t off = 0; off < w->size; off += REQ_MAX)
+			assert_int_equal(do_io(raid_blk(w->raid), IO_READ, off,
+			    MIN(w->size - off, (uint64_t)REQ_MAX), all + off,
+			    0), 0);
+		blk_fault_clear(w->fault[0]);
+		assert_int_equal(add(w, 3, true), 0);
+		wait_clean(w);
+		wait_task_end(w, &info);
+		assert_int_equal(info.degraded, 0);
+		check_some(w);
+		memcpy(w->model, all, w->size);
+		compare_all(w);
+		w->ram[1] = w->ram[3];
+		assert_int_equal(parity_errors(w), 0);
+		free(all);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
+static void
+a_new_array_of_quick_disks_is_zeroed(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	memset(w, 0, sizeof(*w));
+	world_disks(w, 3, 2 * MIB, 512);
+	for (unsigned i = 0; i < 3; i++)
+		memset(blk_ram_data(w->ram[i]), 0x77, w->ram[i]->geo.size);
+	world_create_policy(w, RAID_LEFT_SYMMETRIC, CHUNK, RAID_POLICY_PPL);
+	raid_get_info(w->raid, &info);
+	assert_true(info.clean);
+	assert_int_equal(info.task, RAID_TASK_NONE);
+	compare_all(w);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
 int
 main(void)
 {
@@ -540,6 +673,10 @@ main(void)
 		    with_an_unreadable_log_a_whole_array_is_resynced),
 		cmocka_unit_test(a_member_one_behind_is_brought_level_first),
 		cmocka_unit_test(a_resync_goes_on_behind_an_unreadable_row),
+		cmocka_unit_test(a_new_array_of_slow_disks_is_usable_at_once),
+		cmocka_unit_test(
+		    a_disk_lost_during_the_first_resync_is_replaced),
+		cmocka_unit_test(a_new_array_of_quick_disks_is_zeroed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
