@@ -264,6 +264,10 @@ add_attach(struct raid_add *add, struct addition *a, struct op *op)
 		    add->blk->name, strerror(-a->zero.result));
 		return AD_END;
 	}
+	if (add->raid->converting) {	/* to which policy? */
+		op_wait(&add->raid->idle_waiting, op);
+		return AD_ATTACH;
+	}
 	if (add->raid->failed || add->raid->nspares == RAID_MEMBERS_MAX) {
 		err_set(&add->err, EIO, "array %s has no place for it now",
 		    add->raid->spec.name);

@@ -417,6 +417,7 @@ raid_stop_run(struct op *op)
 		bitmap_stop(raid);
 		if (raid->active > 0 || !STAILQ_EMPTY(&raid->waiting_ios) ||
 		    raid->sweep.running || raid->cleaning ||
+		    raid->converting ||
 		    !ppl_idle(raid) || !guards_idle(raid) ||
 		    !bitmap_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);

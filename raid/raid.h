@@ -227,6 +227,22 @@ struct raid_add {
 void raid_add_start(struct raid_add *add, struct op *parent);
 
 /*
+ * Administrator: change the consistency policy while the array runs.  Requests
+ * wait for a moment; after a crash it has the old policy, the new one, or
+ * resync, and the same data.  Refused unless all members are in sync.
+ */
+struct raid_convert {
+	struct op op;
+	/* in */
+	struct raid *raid;
+	enum raid_policy policy;
+	/* out */
+	struct err err;
+	void *priv;
+};
+void raid_convert_start(struct raid_convert *convert, struct op *parent);
+
+/*
  * Compare the parity of every row in the background; with `repair`, make it
  * right.  -EBUSY with err set if another task runs or the array is degraded.
  */

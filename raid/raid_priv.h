@@ -303,6 +303,8 @@ struct sb_update {
 	struct op op;
 	uint64_t gen;			/* what this round records */
 	bool dirty, probe;
+	bool led;			/* the events are raised already */
+	unsigned lead;			/* disk with the first new event */
 };
 
 struct clean_op {
@@ -329,8 +331,6 @@ void raid_arm_clean(struct raid *raid);
 void raid_clean_start(struct raid *raid, struct op *parent);
 /* Whatever `doubt` no longer says is right on stable media. */
 void raid_doubt_durable(struct raid *raid, const struct doubt *doubt);
-/* Fill a member's superblock from the array's state and encode it. */
-void member_encode(struct member *m, bool dirty);
 
 /* --- who takes which place (place.c) --- */
 
@@ -401,6 +401,8 @@ struct raid {
 	struct doubt doubt_stable;	/* the same after a power cut */
 	struct doubt_log doubt_log;
 	bool sb_running, cleaning, stopping;
+	bool new_ppl;			/* the next round says there is one */
+	bool converting;
 	struct sb_update sb_update;
 	struct clean_op clean_op;
 	struct op_queue sb_waiting;

@@ -423,3 +423,69 @@ sb1_areas(struct sb1_areas *areas, uint64_t device_sectors)
 	assert(areas->data_offset >= areas->private_start +
 	    areas->private_size);
 }
+
+/* --- where a log goes on a member that was made without --- */
+
+#define PPL_SECTORS	(MIB / 512)
+
+/* The bad-block log, in sectors from the superblock. */
+static void
+bblog_span(const struct sb1 *sb, int64_t *start, int64_t *end)
+{
+	*start = *end = INT64_MAX;
+	if (sb->bblog_size == 0 || sb->bblog_offset <= 0)
+		return;
+	*start = sb->bblog_offset;
+	*end = *start + sb->bblog_size;
+}
+
+/* What is free for a log ends at our own area, or at the data. */
+static int64_t
+log_limit(const struct sb1 *sb)
+{
+	struct sb1_areas areas;
+
+	sb1_areas(&areas, 0);
+	if (sb->data_offset >= areas.private_start + areas.private_size)
+		return (int64_t)areas.private_start - SB1_SECTOR;
+	return (int64_t)sb->data_offset - SB1_SECTOR;
+}
+
+/* Sectors between two offsets, in whole 4 KiB, as the log can use them. */
+static uint16_t
+ppl_fit(int64_t start, int64_t end)
+{
+	if (end <= start)
+		return 0;
+	return (uint16_t)MIN(round_down((uint64_t)(end - start), 8),
+	    PPL_SECTORS);
+}
+
+void
+sb1_place_ppl(const struct sb1 *sb, int16_t *offset, uint16_t *size)
+{
+	int64_t start, end, limit = log_limit(sb), behind;
+	uint16_t more;
+
+	bblog_span(sb, &start, &end);
+	*offset = SB1_BYTES / 512;
+	*size = ppl_fit(*offset, MIN(start, limit));
+	if (end >= limit)
+		return;
+	behind = (int64_t)round_up((uint64_t)end, 8);
+	more = ppl_fit(behind, limit);
+	if (more > *size) {
+		*offset = (int16_t)behind;
+		*size = more;
+	}
+}
+
+bool
+sb1_has_bitmap_place(const struct sb1 *sb)
+{
+	int64_t start, end;
+
+	bblog_span(sb, &start, &end);
+	return (start >= SB1_BITMAP_PLACE + 8 || end <= SB1_BITMAP_PLACE) &&
+	    sb->data_offset >= SB1_SECTOR + SB1_BITMAP_PLACE + 8;
+}

@@ -110,6 +110,14 @@ sb1_log_bits(const struct sb1 *sb)
 }
 /* From now on it has none: the policy is resync. */
 void sb1_clear_log(struct sb1 *sb);
+/*
+ * Where on this member a partial parity log could go: offset and sectors, at
+ * most 1 MiB.  Zero sectors: nowhere.
+ */
+void sb1_place_ppl(const struct sb1 *sb, int16_t *offset, uint16_t *size);
+/* The same for a bitmap, which is at one place on all members, or nowhere. */
+#define SB1_BITMAP_PLACE	8	/* right behind the superblock */
+bool sb1_has_bitmap_place(const struct sb1 *sb);
 /* Bytes between the bitmap and what follows, at most 1 MiB. */
 uint64_t sb1_bitmap_area(const struct sb1 *sb);
 /*

@@ -42,8 +42,9 @@ encode_roles(struct raid *raid, struct sb1 *sb)
 	}
 }
 
-void
-member_encode(struct member *m, bool dirty)
+/* Fill a member's superblock from the array's state and encode it. */
+static void
+encode(struct member *m, bool dirty, uint64_t events)
 {
 	struct raid *raid = m->raid;
 	struct sb1 *sb = &m->sb;
@@ -52,7 +53,7 @@ member_encode(struct member *m, bool dirty)
 	loop_random(raid->loop, &tag, sizeof(tag));
 	assert(member_live(m));
 	assert(m->checkpoint <= m->recovered);
-	sb->events = raid->events;
+	sb->events = events;
 	/* Linux writes whole seconds: our tag there tells who was last. */
 	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |
 	    (uint64_t)(1 + tag % 999999) << 40;
@@ -94,22 +95,32 @@ submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
 
 /* --- one update --- */
 
-enum sb_step { SB_PROBE, SB_LOGS, SB_BBLOGS, SB_ENCODE, SB_CHECK };
+enum sb_step { SB_PROBE, SB_LOGS, SB_BBLOGS, SB_LEAD, SB_FOLLOW, SB_COMMIT,
+	SB_ENCODE, SB_CHECK };
 static const char *const sb_steps[] = {
-	"PROBE", "LOGS", "BBLOGS", "ENCODE", "CHECK",
+	"PROBE", "LOGS", "BBLOGS", "LEAD", "FOLLOW", "COMMIT", "ENCODE",
+	"CHECK",
 };
 
+/* Of the disks in the mask `who`, by raid_disk(), those that live. */
 static void
-submit_all(struct raid *raid, enum io_kind kind, struct op *op)
+submit_some(struct raid *raid, uint32_t who, enum io_kind kind, struct op *op)
 {
 	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
 		struct member *m = raid_disk(raid, i);
 
 		m->sb_io.result = 0;
-		if (member_live(m))
+		if ((who >> i & 1) != 0 && member_live(m))
 			submit_sb(raid, m, kind, op);
 	}
 }
+
+static void
+submit_all(struct raid *raid, enum io_kind kind, struct op *op)
+{
+	submit_some(raid, UINT32_MAX, kind, op);
+}
+_Static_assert(2 * RAID_MEMBERS_MAX <= 32, "the disks fit in a mask");
 
 /* `probe`: only a device that is gone counts. */
 static void
@@ -197,6 +208,59 @@ note_bblog_failures(struct raid *raid)
 			    "could not be written");
 }
 
+/*
+ * The first superblock with the bits of a partial parity log must not be the
+ * freshest before all others have them too, for md does not start an array
+ * whose other members lack a log.  So one without goes ahead by one event; the
+ * others get the bits without an event; then the first gets them.
+ */
+static enum sb_step
+sb_lead(struct raid *raid, struct sb_update *u, struct op *op)
+{
+	raid->new_ppl = false;
+	if (raid->failed)
+		return SB_ENCODE;
+	assert(!raid->want_dirty && !raid->dirty_on_disk);
+	if (!u->led)
+		raid->events++;
+	u->led = true;
+	u->lead = (unsigned)__builtin_ctz(~raid->missing);
+	encode(raid_disk(raid, u->lead), false, raid->events);
+	submit_some(raid, 1u << u->lead, IO_WRITE, op);
+	return SB_FOLLOW;
+}
+
+static enum sb_step
+sb_follow(struct raid *raid, struct sb_update *u, struct op *op)
+{
+	note_sb_failures(raid, false);
+	if (raid->failed || !member_live(raid_disk(raid, u->lead)))
+		return SB_LEAD;
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		struct member *m = raid_disk(raid, i);
+
+		if (i == u->lead || !member_live(m))
+			continue;
+		m->sb.feature_map |= SB1_PPL;
+		encode(m, false, raid->events - 1);
+	}
+	submit_some(raid, ~(1u << u->lead), IO_WRITE, op);
+	return SB_COMMIT;
+}
+
+static void
+sb_commit(struct raid *raid, struct sb_update *u, struct op *op)
+{
+	struct member *m = raid_disk(raid, u->lead);
+
+	note_sb_failures(raid, false);
+	if (raid->failed || !member_live(m))
+		return;
+	m->sb.feature_map |= SB1_PPL;
+	encode(m, false, raid->events);
+	submit_some(raid, 1u << u->lead, IO_WRITE, op);
+}
+
 static void
 sb_encode(struct raid *raid, struct sb_update *u, struct op *op)
 {
@@ -205,11 +269,22 @@ sb_encode(struct raid *raid, struct sb_update *u, struct op *op)
 	u->dirty = raid->want_dirty;
 	if (!u->dirty)
 		raid->dirty_on_disk = false;
-	raid->events++;
+	if (!u->led)
+		raid->events++;
+	u->led = false;
 	for (unsigned i = 0; i < raid_ndisks(raid); i++)
 		if (member_live(raid_disk(raid, i)))
-			member_encode(raid_disk(raid, i), u->dirty);
+			encode(raid_disk(raid, i), u->dirty, raid->events);
 	submit_all(raid, IO_WRITE, op);
+}
+
+/* The logs are written; what failed is noted. */
+static enum sb_step
+logged(struct raid *raid)
+{
+	note_sb_failures(raid, false);
+	doubt_note_written(raid);
+	return raid->new_ppl ? SB_LEAD : SB_ENCODE;
 }
 
 static void
@@ -249,12 +324,23 @@ sb_update_run(struct op *op)
 		return;
 	case SB_BBLOGS:		/* entered again until nothing is new */
 		note_bblog_failures(raid);
+		u->led = false;
 		if (!submit_bblogs(raid, op))
-			op->step = raid->doubt_log.stale ? SB_LOGS : SB_ENCODE;
+			op->step = raid->doubt_log.stale ? SB_LOGS :
+			    logged(raid);
+		return;
+	case SB_LEAD:
+		op->step = sb_lead(raid, u, op);
+		return;
+	case SB_FOLLOW:
+		op->step = sb_follow(raid, u, op);
+		return;
+	case SB_COMMIT:
+		sb_commit(raid, u, op);
+		op->step = SB_ENCODE;
 		return;
 	case SB_ENCODE:
 		note_sb_failures(raid, false);
-		doubt_note_written(raid);
 		if (!raid->failed)
 			sb_encode(raid, u, op);
 		op->step = SB_CHECK;
