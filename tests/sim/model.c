@@ -16,6 +16,9 @@
 #define WRITES 65535u
 #define ANYTHING 1u		/* number of a write that nobody knows */
 #define READS 64u
+#define WORDS (MODEL_SECTOR / sizeof(uint64_t))
+
+static uint64_t salt[WORDS];	/* of the words in a sector */
 
 enum state { IN_FLIGHT, OK, MAYBE };
 
@@ -46,7 +49,10 @@ struct model *
 model_new(struct sim *sim, const char *name, uint64_t sectors)
 {
 	struct model *model = calloc(1, sizeof(*model));
+	struct rng salts = { .state = 1 };
 
+	for (unsigned i = 0; i < WORDS; i++)
+		salt[i] = rng_next(&salts);
 	if (model == NULL)
 		sim_fail(sim, "no memory");
 	model->sim = sim;
@@ -162,24 +168,37 @@ model_write(struct model *model, enum model_kind kind, uint64_t lba,
  * Number and address, then words that no other sector has in these places, nor
  * has the XOR of other sectors: a sum does not go through XOR.
  */
+static uint64_t
+sector_base(uint64_t number, uint64_t lba)
+{
+	struct rng rng = { .state = number << 40 ^ lba };
+
+	return rng_next(&rng);
+}
+
 static void
 fill_sector(uint64_t number, uint64_t lba, uint8_t *buf)
 {
-	static uint64_t salt[MODEL_SECTOR / sizeof(uint64_t)];
-	struct rng rng = { .state = number << 40 ^ lba };
-	uint64_t words[nitems(salt)], base = rng_next(&rng);
+	uint64_t words[WORDS], base = sector_base(number, lba);
 
-	if (salt[0] == 0) {
-		struct rng salts = { .state = 1 };
-
-		for (unsigned i = 0; i < nitems(salt); i++)
-			salt[i] = rng_next(&salts);
-	}
+	for (unsigned i = 0; i < WORDS; i++)
+		words[i] = base + salt[i];
 	words[0] = number;
 	words[1] = lba;
-	for (unsigned i = 2; i < nitems(words); i++)
-		words[i] = base + salt[i];
 	memcpy(buf, words, sizeof(words));
+}
+
+static bool
+sector_is(uint64_t number, uint64_t lba, const uint8_t *buf)
+{
+	uint64_t words[WORDS], base = sector_base(number, lba), differ = 0;
+
+	memcpy(words, buf, sizeof(words));
+	if (words[0] != number || words[1] != lba)
+		return false;
+	for (unsigned i = 2; i < WORDS; i++)
+		differ |= words[i] ^ (base + salt[i]);
+	return differ == 0;
 }
 
 void
@@ -252,16 +271,13 @@ static bool
 matches(const struct model *model, unsigned v, uint64_t lba,
     const uint8_t *data)
 {
-	uint8_t want[MODEL_SECTOR];
-
 	switch (model->write[v].kind) {
 	case MODEL_ZERO:
 		return is_zero(data);
 	case MODEL_ANYTHING:
 		return true;
 	case MODEL_DATA:
-		fill_sector(v, lba, want);
-		return memcmp(data, want, sizeof(want)) == 0;
+		return sector_is(v, lba, data);
 	}
 	bug("model: bad kind");
 }

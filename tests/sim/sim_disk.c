@@ -100,36 +100,54 @@ set_dirty(struct sim_disk *disk, struct page *page, uint8_t dirty)
 	page->dirty = dirty;
 }
 
+/* The sectors of the atomic unit at `off`, as bits of its page. */
+static uint8_t
+unit_bits(const struct sim_disk *disk, uint64_t off)
+{
+	unsigned n = disk->logical_block / (unsigned)SECTOR;
+
+	return (uint8_t)(((1u << n) - 1) << off % PAGE / SECTOR);
+}
+
+/*
+ * Before the unit is overwritten: its dirty sectors may have become stable,
+ * and have if a flush in flight covers them; clean ones are.
+ */
+static void
+save_unit(struct sim_disk *disk, struct page *page, uint64_t off)
+{
+	bool stable = (page->dirty & unit_bits(disk, off)) == 0 ||
+	    rng_one_in(&disk->sim->rng, 2);
+
+	for (uint64_t at = off; at < off + disk->logical_block; at += SECTOR)
+		if (stable || (page->dirty & sector_bit(at)) == 0 ||
+		    (disk->flushes > 0 && page->stamp[at % PAGE / SECTOR] <=
+		    disk->flush_seq))
+			memcpy(page->dur + at % PAGE, page->cur + at % PAGE,
+			    SECTOR);
+}
+
 /* One atomic unit takes its new contents; data NULL = zeroes. */
 static void
 write_unit(struct sim_disk *disk, uint64_t off, const uint8_t *data, bool fua)
 {
+	uint8_t bits = unit_bits(disk, off);
 	struct page *page;
-	bool coin = rng_one_in(&disk->sim->rng, 2);
 
 	if (data == NULL && disk->pages[off / PAGE] == NULL)
 		return;
 	page = page_at(disk, off);
+	save_unit(disk, page, off);
+	if (data != NULL)
+		memcpy(page->cur + off % PAGE, data, disk->logical_block);
+	else
+		memset(page->cur + off % PAGE, 0, disk->logical_block);
 	disk->seq++;
-	for (uint64_t at = off; at < off + disk->logical_block; at += SECTOR) {
-		uint64_t i = at % PAGE / SECTOR;
-		uint8_t bit = sector_bit(at);
-		bool saved = (page->dirty & bit) == 0 || coin ||
-		    (disk->flushes > 0 && page->stamp[i] <= disk->flush_seq);
-
-		if (saved)
-			memcpy(page->dur + at % PAGE, page->cur + at % PAGE,
-			    SECTOR);
-		if (data != NULL)
-			memcpy(page->cur + at % PAGE, data + (at - off),
-			    SECTOR);
-		else
-			memset(page->cur + at % PAGE, 0, SECTOR);
-		page->stamp[i] = disk->seq;
-		page->bad = (uint8_t)(page->bad & ~bit);
-		set_dirty(disk, page, fua ? (uint8_t)(page->dirty & ~bit) :
-		    page->dirty | bit);
-	}
+	for (uint64_t at = off; at < off + disk->logical_block; at += SECTOR)
+		page->stamp[at % PAGE / SECTOR] = disk->seq;
+	page->bad = (uint8_t)(page->bad & ~bits);
+	set_dirty(disk, page, fua ? (uint8_t)(page->dirty & ~bits) :
+	    page->dirty | bits);
 }
 
 enum fate { FATE_ALL, FATE_NONE, FATE_SOME };
@@ -165,6 +183,9 @@ apply(struct disk_req *req, enum fate fate)
 	if (fate == FATE_NONE)
 		return;
 	for (uint64_t at = 0; at < io->len; at += disk->logical_block) {
+		if (io->kind != IO_WRITE &&
+		    disk->pages[(io->off + at) / PAGE] == NULL)
+			continue;	/* zeroes already */
 		if (!survives(disk, fate))
 			continue;
 		if (io->kind == IO_WRITE)
@@ -238,18 +259,22 @@ read_done(struct disk_req *req)
 {
 	struct sim_disk *disk = req->disk;
 	const struct io *io = req->io;
+	uint64_t len;
 
-	for (uint64_t at = io->off; at < io->off + io->len; at += SECTOR) {
+	for (uint64_t at = io->off; at < io->off + io->len; at += len) {
 		const struct page *page = disk->pages[at / PAGE];
 
+		len = MIN(PAGE - at % PAGE, io->off + io->len - at);
 		if (page == NULL) {
-			iov_zero(io->iov, io->niov, at - io->off, SECTOR);
+			iov_zero(io->iov, io->niov, at - io->off, len);
 			continue;
 		}
-		if ((page->bad & sector_bit(at)) != 0)
-			return -EIO;
+		for (uint64_t s = at; page->bad != 0 && s < at + len;
+		    s += SECTOR)
+			if ((page->bad & sector_bit(s)) != 0)
+				return -EIO;
 		iov_from_buf(io->iov, io->niov, at - io->off,
-		    page->cur + at % PAGE, SECTOR);
+		    page->cur + at % PAGE, len);
 	}
 	return 0;
 }
@@ -356,6 +381,16 @@ check_request(const struct file *file, const struct io *io)
 		    disk->name, io_kind_name(io->kind));
 }
 
+/* What a read in flight may leave in its buffer: no sector stays whole. */
+static void
+spoil(const struct iovec *iov)
+{
+	uint8_t *p = iov->iov_base;
+
+	for (size_t at = 0; at < iov->iov_len; at += SECTOR)
+		memset(p + at, 0xdb, MIN(iov->iov_len - at, (size_t)8));
+}
+
 void
 file_submit(struct file *file, struct io *io, struct op *waiter)
 {
@@ -380,7 +415,7 @@ file_submit(struct file *file, struct io *io, struct op *waiter)
 		req->sum = sim_sum_iov(io->iov, io->niov, io->len);
 	} else if (io->kind == IO_READ) {
 		for (unsigned i = 0; i < io->niov; i++)
-			memset(io->iov[i].iov_base, 0xdb, io->iov[i].iov_len);
+			spoil(&io->iov[i]);
 	} else if (io->kind == IO_FLUSH) {
 		req->seq = disk->flush_seq = disk->seq;
 		disk->flushes++;
