@@ -554,6 +554,7 @@ read_bitmaps(struct assembly *a, struct op *op)
 		if (m->state != RAID_MEMBER_IN_SYNC || a->areas == NULL ||
 		    off == 0)
 			continue;
+		len = MIN(len, bitmap_bytes_max(raid->map.member_size));
 		a->area_iov[r] = (struct iovec){ a->areas + r * MIB, len };
 		io_init(&a->area_io[r], IO_READ, off, len, &a->area_iov[r], 1,
 		    0);

@@ -20,6 +20,7 @@
 
 #define BITMAP_MAGIC 0x6d746962u
 #define BITMAP_CHUNK (64 * MIB)		/* at least, for arrays of ours */
+#define BITMAP_CHUNK_MIN 4096u		/* for arrays of others */
 #define LOG_CHUNK (64 * KIB)		/* the same for the dirty log */
 #define LOG_BITS (256 * KIB)		/* it has at most so many bits */
 
@@ -42,7 +43,7 @@ bitmap_decode(struct bitmap_sb *sb, const uint8_t *buf, size_t len,
 	sb->sectors_reserved = get_le32(&in);
 	return !in.bad && magic == BITMAP_MAGIC && version == 4 &&
 	    memcmp(sb->uuid, set_uuid, 16) == 0 &&
-	    is_pow2(sb->chunksize) && sb->chunksize >= 4096 &&
+	    is_pow2(sb->chunksize) && sb->chunksize >= BITMAP_CHUNK_MIN &&
 	    sb->daemon_sleep >= 1;
 }
 
@@ -71,6 +72,13 @@ static uint64_t
 count_bits(uint64_t member_size, uint32_t chunk)
 {
 	return (member_size + chunk - 1) / chunk;
+}
+
+uint64_t
+bitmap_bytes_max(uint64_t member_size)
+{
+	return round_up(BITMAP_HEAD + (count_bits(member_size,
+	    BITMAP_CHUNK_MIN) + 7) / 8, BITMAP_BLOCK);
 }
 
 uint32_t

@@ -40,6 +40,8 @@ bool bitmap_decode(struct bitmap_sb *sb, const uint8_t *buf, size_t len,
     const uint8_t set_uuid[16]);
 /* Fill BITMAP_HEAD bytes. */
 void bitmap_encode(const struct bitmap_sb *sb, uint8_t *buf);
+/* What a bitmap takes at most, if its bits stand for as little as may be. */
+uint64_t bitmap_bytes_max(uint64_t member_size);
 /* Bytes of one bit for an array of ours. */
 uint32_t bitmap_chunk(uint64_t member_size, uint64_t area_bytes);
 

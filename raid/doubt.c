@@ -22,7 +22,7 @@ bool
 doubt_init(struct doubt *doubt)
 {
 	doubt_clear(doubt);
-	doubt->range = calloc(DOUBT_MAX, sizeof(doubt->range[0]));
+	doubt->range = malloc(DOUBT_MAX * sizeof(doubt->range[0]));
 	return doubt->range != NULL;
 }
 

@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include "core/wire.h"
+#include "raid/bitmap.h"
+#include "raid/sb1.h"
 
 #define MEMBERS_MAX 6u
 #define SB_OFF 4096u
@@ -56,23 +58,23 @@ rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size)
 	return rig;
 }
 
-struct rig *
-rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
+/* Chunks of each member: what is small is full soon, and met again. */
+static uint64_t
+draw_chunks(struct rng *rng, uint32_t chunk_bytes)
 {
-	static const uint32_t chunks_kib[] = { 4, 8, 16, 64, 64, 128 };
+	uint64_t max = 384 * KIB / chunk_bytes;
+
+	return rng_range(rng, 2, MIN(MAX(max, (uint64_t)4), (uint64_t)40));
+}
+
+static void
+draw_spec(struct rig *rig)
+{
+	static const uint32_t chunks_kib[] = { 4, 4, 8, 16, 32, 64, 64, 128 };
 	static const enum raid_policy policies[] = { RAID_POLICY_PPL,
 	    RAID_POLICY_PPL, RAID_POLICY_RESYNC, RAID_POLICY_BITMAP };
-	struct rig *rig = rig_new(sim, rng);
-	uint32_t block = rng_one_in(rng, 4) ? 4096 : 512;
-	char name[16];
+	struct rng *rng = rig->rng;
 
-	rig->n = (unsigned)rng_range(rng, 3, MEMBERS_MAX);
-	for (unsigned i = 0; i < rig->n; i++) {
-		snprintf(name, sizeof(name), "d%u", i);
-		rig->disk[i] = sim_disk_new(sim, name, 2 * MIB +
-		    round_up(size / (rig->n - 1), MIB) +
-		    4096 * rng_below(rng, 32), block);
-	}
 	rig->spec = (struct raid_spec){
 		.name = "sim",
 		.level = 5,
@@ -90,6 +92,26 @@ rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 		.fixes = (unsigned)rng_range(rng, 1, 10),
 		.bufs = 2 * RAID_MEMBERS_MAX + (unsigned)rng_below(rng, 32),
 	};
+}
+
+struct rig *
+rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
+{
+	struct rig *rig = rig_new(sim, rng);
+	uint32_t block = rng_one_in(rng, 4) ? 4096 : 512;
+	uint64_t member;
+	char name[16];
+
+	rig->n = (unsigned)rng_range(rng, 3, MEMBERS_MAX);
+	draw_spec(rig);
+	member = size == 0 ? rig->spec.chunk_bytes *
+	    draw_chunks(rng, rig->spec.chunk_bytes) :
+	    round_up(size / (rig->n - 1), MIB);
+	for (unsigned i = 0; i < rig->n; i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		rig->disk[i] = sim_disk_new(sim, name, 2 * MIB + member +
+		    4096 * rng_below(rng, 32), block);
+	}
 	sim_trace(sim, "array of %u, chunk %u, layout %d, policy %s", rig->n,
 	    rig->spec.chunk_bytes, (int)rig->spec.layout,
 	    raid_policy_name(rig->spec.policy));
@@ -133,6 +155,39 @@ create(struct rig *rig, struct loop *loop)
 	rig->raid = create->raid;
 	rig->created = true;
 	free(create);
+}
+
+/*
+ * The array as another tool might have made it: a log hardly longer than one
+ * record, a bitmap whose bits stand for little.
+ */
+static void
+change_areas(struct rig *rig)
+{
+	uint32_t log_sectors = (uint32_t)rng_range(rig->rng, 17, 40) * 8;
+	uint32_t bit_bytes = UINT32_C(4096) << rng_below(rig->rng, 7);
+	uint8_t buf[4096];
+
+	for (unsigned i = 0; i < rig->n; i++) {
+		struct bitmap_sb bitmap;
+		struct sb1 sb;
+
+		sim_disk_peek(rig->disk[i], SB_OFF, buf, sizeof(buf));
+		if (sb1_decode(&sb, buf, sizeof(buf), NULL) != 0)
+			sim_fail(rig->sim, "a superblock is bad");
+		if (rig->spec.policy == RAID_POLICY_PPL)
+			sb.ppl_size = (uint16_t)log_sectors;
+		sb1_encode(&sb, buf);
+		sim_disk_poke(rig->disk[i], SB_OFF, buf, sizeof(buf));
+		if (rig->spec.policy != RAID_POLICY_BITMAP)
+			continue;
+		sim_disk_peek(rig->disk[i], 2 * SB_OFF, buf, sizeof(buf));
+		if (!bitmap_decode(&bitmap, buf, sizeof(buf), sb.set_uuid))
+			sim_fail(rig->sim, "a bitmap is bad");
+		bitmap.chunksize = bit_bytes;
+		bitmap_encode(&bitmap, buf);
+		sim_disk_poke(rig->disk[i], 2 * SB_OFF, buf, sizeof(buf));
+	}
 }
 
 static unsigned
@@ -232,9 +287,14 @@ rig_open(struct rig *rig, struct loop *loop)
 {
 	if (rig->n == 1)
 		return rig->blk = open_disk(rig, loop, 0);
-	if (!rig->created)
+	if (!rig->created) {
 		create(rig, loop);
-	else if (!assemble(rig, loop))
+		if (rng_one_in(rig->rng, 8))
+			return rig->blk = raid_blk(rig->raid);
+		rig_close(rig);
+		change_areas(rig);
+	}
+	if (!assemble(rig, loop))
 		return NULL;
 	return rig->blk = raid_blk(rig->raid);
 }

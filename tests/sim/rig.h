@@ -14,7 +14,10 @@ struct rig;
 
 /* A disk of `size` bytes. */
 struct rig *rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size);
-/* An array of 3 to 6 members with about `size` bytes of data. */
+/*
+ * An array of 3 to 6 members with about `size` bytes of data, 0 for a few
+ * stripes.
+ */
 struct rig *rig_new_array(struct sim *sim, struct rng *rng, uint64_t size);
 void rig_free(struct rig *rig);
 

@@ -162,9 +162,12 @@ crash(struct world *w, bool power)
 static bool
 live(struct world *w, struct blk *blk)
 {
-	uint64_t events = rng_range(w->rng, 1, 3000);
+	/* Many short lives show more than a few long ones. */
+	bool brief = !rng_one_in(w->rng, 3);
+	uint64_t events = rng_range(w->rng, 1, brief ? 300 : 2000);
 
-	load_start(w->load, blk, w->model, 0, rng_range(w->rng, 1, 300));
+	load_start(w->load, blk, w->model, 0,
+	    rng_range(w->rng, 1, brief ? 60 : 200));
 	w->load->errors_ok = w->errors_ok;
 	if (sim_run_op(w->sim, &w->load->op, events / 2))
 		return true;
@@ -310,7 +313,7 @@ play_raid(struct sim *sim, struct rng *rng)
 	struct world world = { .sim = sim, .rng = rng };
 	uint64_t lives = rng_range(rng, 1, 6);
 
-	world.rig = rig_new_array(sim, rng, rng_range(rng, 1, 4) * MIB);
+	world.rig = rig_new_array(sim, rng, 0);
 	world.load = load_new(sim, rng);
 	world.plan = plans[rng_below(rng, nitems(plans))];
 	world.victim = (unsigned)rng_below(rng, rig_members(world.rig));
