@@ -20,11 +20,12 @@
 
 /* What a change of one volume keeps while it runs. */
 struct volume_work {
-	struct op op;			/* delete */
+	struct op op;			/* delete, set */
 	struct req *req;
 	struct dozo_volume *volume;
 	struct pool_change change;
 	struct work work;
+	struct io flush;
 	char pool[NAME_SIZE];
 	char pr_name[UUID_SIZE + 4];
 	struct err pr_err;
@@ -155,13 +156,12 @@ policy_arg(struct req *req, enum write_policy *policy)
 
 	if (text == NULL)
 		return true;
-	/* The format knows write-back, which needs a cache to be honest. */
-	if (write_policy_parse(text, policy) == 0 && *policy != WRITE_BACK)
+	if (write_policy_parse(text, policy) == 0)
 		return true;
 	err_set(&req->err, EINVAL, "there is no write policy \"%.40s\"",
 	    text);
-	err_hint(&req->err, "Policies are durable and writethrough "
-	    "(default).");
+	err_hint(&req->err, "Policies are durable, writethrough (default) "
+	    "and writeback.");
 	return false;
 }
 
@@ -336,6 +336,56 @@ verb_volume_grow_end(struct req *req)
 	req_result(req, volume_core_json(w->volume), true);
 }
 
+enum set_step { SET_TABLE, SET_FLUSH, SET_DONE };
+
+static const char *const set_steps[] = { "TABLE", "FLUSH", "DONE" };
+
+static void set_run(struct op *op);
+
+static const struct op_type set_type = {
+	.name = "volume_set",
+	.steps = set_steps,
+	.nsteps = nitems(set_steps),
+	.run = set_run,
+};
+
+/*
+ * The new policy holds from the end on also for what was acknowledged under
+ * the old one: what is in memory only must go to the disks.
+ */
+static void
+set_flush(struct volume_work *w)
+{
+	struct blk *cached = w->volume->cached;
+
+	dozo_volume_refresh(w->volume);
+	io_init(&w->flush, IO_FLUSH, 0, 0, NULL, 0, 0);
+	if (cached != NULL)
+		blk_submit(cached, &w->flush, &w->op);
+}
+
+static void
+set_run(struct op *op)
+{
+	struct volume_work *w = op_owner(op, struct volume_work);
+
+	switch ((enum set_step)op->step) {
+	case SET_TABLE:
+		pool_change_start(&w->change, op);
+		op->step = SET_FLUSH;
+		return;
+	case SET_FLUSH:
+		if (!err_is(&w->change.err) && !w->change.dry_run)
+			set_flush(w);
+		op->step = SET_DONE;
+		return;
+	case SET_DONE:
+		op_end(op);
+		return;
+	}
+	bug("volume_set: bad step %u", op->step);
+}
+
 void
 verb_volume_set(struct req *req)
 {
@@ -356,7 +406,7 @@ verb_volume_set(struct req *req)
 	if (w == NULL)
 		return;
 	w->change.policy = policy;
-	pool_change_start(&w->change, &req->op);
+	op_start(&w->op, &set_type, loop_sched(req->dozo->loop), &req->op);
 }
 
 void
@@ -367,8 +417,13 @@ verb_volume_set_end(struct req *req)
 	assert(req->locked && req->op.pending == 0);
 	if (!change_ok(req))
 		return;
-	if (!req->dry_run)
-		dozo_volume_refresh(w->volume);
+	if (w->flush.result != 0) {
+		err_set(&req->err, EIO, "the policy is set, but data cached "
+		    "before cannot be written to the disks");
+		err_hint(&req->err, "`dozoctl status` says what is wrong with "
+		    "the pool; the data is kept and tried again.");
+		return;
+	}
 	req_result(req, volume_core_json(w->volume), true);
 }
 

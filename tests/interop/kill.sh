@@ -4,7 +4,8 @@
 # again in under two seconds each time and nothing acknowledged is lost.
 # KILLS=n sets how often (50): three fifths on a volume with writethrough, one
 # fifth on a durable one, one tenth with a member missing, one tenth while
-# members are lost and rebuilt.
+# members are lost and rebuilt.  A volume that wrote back loses nothing any
+# more once it has become a durable one.
 . "${srcdir:-$(dirname "$0")/../..}/tests/lib.sh"
 need_tools python3
 wverify=$DOZO_BUILD/tests/tools/wverify
@@ -67,6 +68,14 @@ check "the pool has PPL" sh -c "'$DOZO_BUILD/dozoctl' --socket \
 
 kill_loop "writethrough" $((kills * 3 / 5)) "$url_through" "" true
 kill_loop "durable" $((kills / 5)) "$url_durable" "" true
+
+become_durable() {
+	ctl volume set p/durable --write-policy writeback >/dev/null &&
+	    sleep 0.2 &&
+	    ctl volume set p/durable --write-policy durable >/dev/null ||
+	    fail "the policy changes"
+}
+kill_loop "write-back made durable" 3 "$url_durable" "" become_durable
 check "a member fails" ctl disk fail "$DOZO_DIR/p-1.img"
 # What was under way to the missing member, and not acknowledged, may be lost.
 kill_loop "one member missing" $((kills / 10)) "$url_through" -l true

@@ -54,9 +54,11 @@ while [ "$round" -lt 5 ]; do
 done
 check "grow the volume that is written" ctl volume grow p/v 40M
 check "rename the volume that is written" ctl volume rename p/v w
-check "write policy of the volume that is written" \
-    ctl volume set p/w --write-policy durable
-sleep 0.5
+for policy in writeback writethrough writeback durable; do
+	check "the volume that is written becomes $policy" \
+	    ctl volume set p/w --write-policy "$policy"
+	sleep 0.3
+done
 check "a member fails under the writer" ctl disk fail "$DOZO_DIR/p-2.img"
 sleep 0.5
 

@@ -47,6 +47,12 @@ check "iscsi-readcapacity16" iscsi-readcapacity16 "$url_a"
 
 judge "read-write LUN" scsi-rw.expect "$url_a" "$url_b"
 
+# The same from memory: everything that reads, changes or flushes data.
+check "write back" ctl volume set p/v --write-policy writeback
+ONLY='^SCSI[.](CompareAndWrite|ModeSense6|OrWrite|PreFetch|Read|Unmap|Verify|Write)'
+judge "write-back LUN" scsi-rw.expect "$url_a" "$url_b"
+ONLY=
+
 check "unmap" ctl unmap p/w --host any --target p-w
 check "map read-only" ctl map p/w --host any --target p-w --lun 0 --read-only
 ONLY='^SCSI[.](ReadOnly|ModeSense6|Inquiry|Mandatory|Read10|TestUnitReady)[.]'

@@ -6,7 +6,8 @@ import { Action, api, Bar, Charts, closeDialog, Confirm, Empty, Failure, Field, 
 const changed = () => { closeDialog(); update({ version: state.version + 1 }); };
 
 export const policies = () => [['writethrough', t('write-through: Windows, Linux')], ['durable', t('durable: VMware')], ['writeback', t('write-back: scratch data')]];
-export const policyHint = () => t('Durable waits for stable media, write-through for the disks, write-back only for memory.');
+export const policyHint = (policy) => policy === 'writeback' ? t('A power cut or crash loses the last seconds of what was written and not flushed. Only for data that can be made again.')
+	: t('Durable waits for stable media, write-through for the disks, write-back only for memory.');
 
 function ImportForm() {
 	const [paths, setPaths] = useState('');
@@ -81,7 +82,7 @@ function VolumeForm({ pools }) {
 	}}><${Field} label=${t('Pool')} value=${pool} set=${setPool} options=${pools.map((p) => [p.name, p.name])} hint=${of?.free && t('{size} free', { size: bytes(of.free) })} />
 		<${Field} label=${t('Name')} value=${name} set=${setName} hint=${t('Small letters, digits and dashes')} />
 		<${Field} label=${t('Size')} value=${size} set=${setSize} hint=${t('As 512M, 100G or 1.5T')} />
-		<${Field} label=${t('Write policy')} value=${policy} set=${setPolicy} options=${policies()} hint=${policyHint()} /><//>`;
+		<${Field} label=${t('Write policy')} value=${policy} set=${setPolicy} options=${policies()} hint=${policyHint(policy)} /><//>`;
 }
 
 export function Volumes() {
@@ -107,7 +108,7 @@ function GrowForm({ v }) {
 function PolicyForm({ v }) {
 	const [policy, setPolicy] = useState(v.write_policy);
 	return html`<${Form} label=${t('Save')} submit=${async () => { await api('POST', `/volumes/${v.pool}/${v.name}/set`, { write_policy: policy }); changed(); }}>
-		<${Field} label=${t('Write policy')} value=${policy} set=${setPolicy} options=${policies()} hint=${policyHint()} /><//>`;
+		<${Field} label=${t('Write policy')} value=${policy} set=${setPolicy} options=${policies()} hint=${policyHint(policy)} /><//>`;
 }
 function RenameForm({ v }) {
 	const [name, setName] = useState(v.name);

@@ -90,7 +90,7 @@ function Volume({ w, set, next }) {
 		<${Field} label=${t('Name of the volume')} value=${w.volume} set=${(v) => set({ volume: v })} hint=${nameHint()} />
 		<${Field} label=${t('Size')} value=${size} set=${(v) => set({ size: v })} hint=${t('Up to {size}; as 512M, 100G or 1.5T. It can grow later.', { size: bytes(free) })} />
 		<${Field} label=${t('Used by')} value=${w.preset} set=${(v) => set({ preset: v, policy: v === 'vmware' ? 'durable' : 'writethrough' })} options=${presets()} />
-		<${Field} label=${t('Write policy')} value=${w.policy} set=${(v) => set({ policy: v })} options=${policies()} hint=${policyHint()} /><//>`;
+		<${Field} label=${t('Write policy')} value=${w.policy} set=${(v) => set({ policy: v })} options=${policies()} hint=${policyHint(w.policy)} /><//>`;
 }
 
 function Access({ w, set, next }) {
