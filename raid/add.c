@@ -124,7 +124,7 @@ check(struct raid_add *add, struct addition *a)
 	if (raid->failed)
 		return err_set(&add->err, EIO, "array %s has failed",
 		    raid->spec.name);
-	if (raid->nspares == RAID_MEMBERS_MAX)
+	if (raid_ndisks(raid) >= raid->map.n + RAID_MEMBERS_MAX)
 		return err_set(&add->err, ENOSPC, "array %s has %u spares "
 		    "already", raid->spec.name, raid->nspares);
 	if (check_content(add, a, &add->err) < 0)
@@ -186,6 +186,7 @@ attach(struct raid_add *add, struct addition *a)
 	assert(like != NULL && m->blk == NULL);
 	assert(m->role == ROLE_NONE);
 	m->guided = a->readd;
+	m->chosen = false;
 	if (a->readd) {
 		attach_former(raid, m, add->blk, &a->probe.sb,
 		    &a->probe.bblog, &like->sb);
@@ -268,7 +269,8 @@ add_attach(struct raid_add *add, struct addition *a, struct op *op)
 		op_wait(&add->raid->idle_waiting, op);
 		return AD_ATTACH;
 	}
-	if (add->raid->failed || add->raid->nspares == RAID_MEMBERS_MAX) {
+	if (add->raid->failed || raid_ndisks(add->raid) >=
+	    add->raid->map.n + RAID_MEMBERS_MAX) {
 		err_set(&add->err, EIO, "array %s has no place for it now",
 		    add->raid->spec.name);
 		return AD_END;

@@ -4,7 +4,8 @@
  * takes part, start.
  *
  * Invariants: nothing is written to any disk here, but the parity that a log
- * recovers once all decisions are made; a disk is refused with one
+ * recovers once all decisions are made (the heir of a member gets it too); a
+ * disk is refused with one
  * sentence that says why; the table of the freshest superblock alone decides
  * who plays which role; where the parity is in doubt nothing is reconstructed
  * (doubt.h), and an array that has doubt everywhere does not start degraded.
@@ -27,6 +28,8 @@ struct assembly {
 	struct probe probe[CANDIDATES];
 	bool out[CANDIDATES];		/* rejected */
 	int role[CANDIDATES];		/* -1: spare */
+	bool unsure[CANDIDATES];	/* it did not know of its role */
+	int heir;			/* candidate, -1 = none */
 	const struct sb1 *best;		/* the freshest superblock */
 	bool mixed;			/* they do not agree on the policy */
 	int by_role[RAID_MEMBERS_MAX];	/* candidate, -1 = none */
@@ -159,11 +162,6 @@ judge(struct assembly *a, unsigned i)
 		err_set(reject(a, i), EINVAL, "its superblock disagrees with "
 		    "the others about level, layout, chunk or number of "
 		    "members");
-	} else if ((sb->feature_map & SB1_REPLACEMENT) != 0) {
-		why = reject(a, i);
-		err_set(why, ENOTSUP, "it is a replacement that was not "
-		    "finished");
-		err_hint(why, "let Linux md finish, or add it again as new");
 	} else if (role == SB1_ROLE_SPARE && !was_active) {
 		return -1;
 	} else if (!sb1_role_active(role) || sb->events + 1 < best->events) {
@@ -184,7 +182,8 @@ judge(struct assembly *a, unsigned i)
 		err_set(reject(a, i), EINVAL, "its data does not start on a "
 		    "block of the disk");
 	} else {
-		if (sb1_role(sb, sb->dev_number) != role)
+		a->unsure[i] = sb1_role(sb, sb->dev_number) != role;
+		if (a->unsure[i])
 			distrust(&a->probe[i].sb);
 		return role;
 	}
@@ -202,11 +201,64 @@ clash(struct assembly *a, unsigned i, unsigned k, const char *what)
 	return -EEXIST;
 }
 
+/*
+ * Two for one role: one is the heir of the other, or it was a spare that was
+ * to become the heir, or it was the heir and became a spare.
+ */
+static int
+share_role(struct assembly *a, unsigned i)
+{
+	int role = a->role[i], k = a->by_role[role];
+	char what[48];
+
+	if (a->unsure[i]) {
+		a->role[i] = -1;
+		return 0;
+	}
+	if (a->unsure[k]) {
+		a->role[k] = -1;
+		a->by_role[role] = (int)i;
+		return 0;
+	}
+	snprintf(what, sizeof(what), "member %d", role);
+	return clash(a, i, (unsigned)k, what);
+}
+
+static bool
+is_heir(const struct assembly *a, int i)
+{
+	return i >= 0 && !a->unsure[i] &&
+	    (a->probe[i].sb.feature_map & SB1_REPLACEMENT) != 0;
+}
+
+/* One heir for a member in order; one without a member is the member. */
+static void
+place_heirs(struct assembly *a)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		int k;
+
+		if (a->out[i] || a->role[i] < 0 || !is_heir(a, (int)i))
+			continue;
+		k = a->by_role[a->role[i]];
+		if (k < 0)
+			a->by_role[a->role[i]] = (int)i;
+		else if (a->heir < 0 && !is_heir(a, k) &&
+		    (a->probe[k].sb.feature_map & SB1_RECOVERY) == 0)
+			a->heir = (int)i;
+		else
+			err_set(reject(a, i), EBUSY, "it was to replace member "
+			    "%d; one member is replaced at a time",
+			    a->role[i]);
+	}
+}
+
 static int
 assign_roles(struct assembly *a)
 {
-	char what[48];
+	int rc;
 
+	a->heir = -1;
 	for (unsigned r = 0; r < RAID_MEMBERS_MAX; r++)
 		a->by_role[r] = -1;
 	for (unsigned i = 0; i < a->n; i++) {
@@ -217,16 +269,14 @@ assign_roles(struct assembly *a)
 			if (!a->out[k] && memcmp(a->probe[k].sb.device_uuid,
 			    a->probe[i].sb.device_uuid, 16) == 0)
 				return clash(a, i, k, "the same device");
-		if (a->out[i] || a->role[i] < 0)
+		if (a->out[i] || a->role[i] < 0 || is_heir(a, (int)i))
 			continue;
-		if (a->by_role[a->role[i]] >= 0) {
-			snprintf(what, sizeof(what), "member %d",
-			    a->role[i]);
-			return clash(a, i,
-			    (unsigned)a->by_role[a->role[i]], what);
-		}
-		a->by_role[a->role[i]] = (int)i;
+		if (a->by_role[a->role[i]] < 0)
+			a->by_role[a->role[i]] = (int)i;
+		else if ((rc = share_role(a, i)) < 0)
+			return rc;
 	}
+	place_heirs(a);
 	return 0;
 }
 
@@ -420,6 +470,19 @@ adopt(struct member *m, const struct probe *probe)
 	}
 }
 
+static void
+adopt_heir(struct raid *raid, unsigned role, const struct probe *probe)
+{
+	struct member *heir = &raid->heir;
+
+	assert(role < raid->map.n && raid->member[role].blk != NULL);
+	adopt(heir, probe);
+	if (heir->state == RAID_MEMBER_IN_SYNC)	/* Linux was about to switch */
+		heir->recovered = heir->checkpoint = raid->map.member_size;
+	heir->state = RAID_MEMBER_REPLACING;
+	heir->role = role;
+}
+
 /* One table for all; who is an event behind is to be told all of it. */
 static void
 agree(struct member *m, const struct sb1 *best)
@@ -438,23 +501,27 @@ build(struct assembly *a, struct raid *raid)
 	const struct sb1 *best = a->best;
 
 	for (unsigned r = 0; r < a->map.n; r++) {
-		if (a->by_role[r] >= 0) {
-			adopt(&raid->member[r], &a->probe[a->by_role[r]]);
-			continue;
-		}
-		raid->missing |= UINT32_C(1) << r;
-		if (role_expected(best, r)) {
+		int i = a->by_role[r];
+
+		if (i >= 0)
+			adopt(&raid->member[r], &a->probe[i]);
+		else
+			raid->missing |= UINT32_C(1) << r;
+		if ((i < 0 || is_heir(a, i)) && role_expected(best, r)) {
 			/* It will miss writes: to be recorded before one. */
 			raid_changed(raid);
 			raid->gen_failed = raid->gen;
 		}
 	}
+	if (a->heir >= 0)
+		adopt_heir(raid, (unsigned)a->role[a->heir],
+		    &a->probe[a->heir]);
 	for (unsigned i = 0; i < a->n; i++) {
 		struct member *m = &raid->spare[raid->nspares];
 
 		if (a->out[i] || a->role[i] >= 0)
 			continue;
-		if (raid->nspares == RAID_MEMBERS_MAX) {
+		if (raid_ndisks(raid) == raid->map.n + RAID_MEMBERS_MAX) {
 			err_set(reject(a, i), E2BIG, "the array has %u spares "
 			    "already", RAID_MEMBERS_MAX);
 			continue;
@@ -472,6 +539,8 @@ build(struct assembly *a, struct raid *raid)
 	for (unsigned i = 0; i < raid->map.n; i++)
 		if (raid->member[i].blk != NULL)
 			agree(&raid->member[i], best);
+	if (raid->heir.blk != NULL)
+		agree(&raid->heir, best);
 	raid->want_dirty = raid->dirty_on_disk = best->resync_offset == 0;
 }
 
@@ -571,32 +640,6 @@ all_expected(const struct sb1 *sb)
 	return true;
 }
 
-/* A bitmap of another kind must not be overwritten. */
-static int
-check_bitmap_version(struct assembly *a)
-{
-	struct raid *raid = a->pub->raid;
-	struct err *err = &a->pub->err;
-
-	for (unsigned r = 0; r < raid->map.n && !is_private(raid); r++) {
-		uint32_t version;
-
-		if (a->area_io[r].result != 0)
-			continue;
-		version = bitmap_version(a->area_iov[r].iov_base,
-		    a->area_iov[r].iov_len);
-		if (version == 0 || version == BITMAP_VERSION)
-			continue;
-		err_set(err, ENOTSUP, "the bitmap of %s has version %u, known "
-		    "is %u", raid->member[r].blk->name, version,
-		    BITMAP_VERSION);
-		err_hint(err, "under Linux: mdadm --grow --bitmap=none, then "
-		    "--bitmap=internal");
-		return -ENOTSUP;
-	}
-	return 0;
-}
-
 /* The bits of all members together; the shape as the first good one says. */
 static int
 load_bitmaps(struct assembly *a)
@@ -606,8 +649,6 @@ load_bitmaps(struct assembly *a)
 	uint64_t area = MIB;
 	bool current = false;
 
-	if (check_bitmap_version(a) < 0)
-		return -1;
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		if (a->area_io[r].result != 0)
 			continue;
@@ -676,6 +717,43 @@ doubt_before(struct assembly *a, const struct doubt *record, bool found,
 	}
 }
 
+/*
+ * Of a row that was in flight at a crash, member and heir may have different
+ * halves.  The logs name such rows, and the replay has copied them; other rows
+ * in flight are in doubt, and so is what a resync changed on the member alone.
+ * Not so with logs of Linux, which care for members only, and what is written
+ * without a log while a member is missing.  A member that was the heir of one
+ * which is gone has data of rows that were never written: it does not follow
+ * from the others.
+ */
+static void
+limit_heir(struct raid *raid, struct member *heir, uint64_t valid)
+{
+	if (valid >= heir->recovered)
+		return;
+	heir->recovered = heir->checkpoint = round_down(valid,
+	    raid->map.row_bytes);
+	raid->dirty_on_disk = false;	/* to be recorded before a write */
+	raid_changed(raid);
+}
+
+static void
+settle_heirs(struct assembly *a, bool whole, const struct replay_sum *sum)
+{
+	struct raid *raid = a->pub->raid;
+	uint64_t doubt = doubt_next(&raid->doubt, 0);
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (is_heir(a, a->by_role[r]))
+			limit_heir(raid, &raid->member[r], doubt);
+	if (raid->heir.blk == NULL || a->best->resync_offset == SB1_CLEAN)
+		return;
+	if (raid->want_dirty && (!whole || !is_ours(a) ||
+	    sum->unreadable > 0))
+		doubt = 0;
+	limit_heir(raid, &raid->heir, doubt);
+}
+
 /* Is nothing known about any row? */
 static bool
 all_in_doubt(const struct raid *raid)
@@ -704,6 +782,7 @@ conclude(struct assembly *a)
 	if (a->best->resync_offset != SB1_CLEAN)
 		doubt_before(a, &raid->doubt_stable, found && is_ours(a),
 		    whole, &sum);
+	settle_heirs(a, whole, &sum);
 	if (raid->want_dirty && whole && sum.torn + sum.unreadable > 0)
 		doubt_add(&raid->doubt, 0, raid->map.member_size);
 	if (!whole && raid->doubt.blank)

@@ -49,6 +49,12 @@ check_whole(const struct raid *raid, struct err *err)
 		    "sync");
 		return -EBUSY;
 	}
+	if (raid->heir.blk != NULL) {
+		err_set(err, EBUSY, "member %u of array %s is being replaced",
+		    raid->heir.role, raid->spec.name);
+		err_hint(err, "change the policy when that has ended");
+		return -EBUSY;
+	}
 	if (!doubt_any(&raid->doubt) && !doubt_any(&raid->doubt_stable))
 		return 0;
 	err_set(err, EBUSY, "array %s is being resynced", raid->spec.name);

@@ -21,6 +21,7 @@ static const char *const state_names[] = {
 	[RAID_MEMBER_FAULTY] = "faulty",
 	[RAID_MEMBER_SPARE] = "spare",
 	[RAID_MEMBER_REBUILDING] = "rebuilding",
+	[RAID_MEMBER_REPLACING] = "replacing",
 };
 
 const char *
@@ -33,19 +34,21 @@ raid_member_state_name(enum raid_member_state state)
 unsigned
 raid_ndisks(const struct raid *raid)
 {
-	return raid->map.n + raid->nspares;
+	return raid->map.n + raid->nspares + (raid->heir.blk != NULL);
 }
 
 struct member *
 raid_disk(struct raid *raid, unsigned i)
 {
 	assert(i < raid_ndisks(raid));
-	return i < raid->map.n ? &raid->member[i] :
-	    &raid->spare[i - raid->map.n];
+	if (i < raid->map.n)
+		return &raid->member[i];
+	i -= raid->map.n;
+	return i < raid->nspares ? &raid->spare[i] : &raid->heir;
 }
 
-static void
-count_io(struct member *m, enum io_kind kind, uint64_t len)
+void
+member_count(struct member *m, enum io_kind kind, uint64_t len)
 {
 	if (kind == IO_READ) {
 		m->reads++;
@@ -66,6 +69,8 @@ member_submit(struct member *m, struct io *io, enum io_kind kind,
 	io_init(io, kind, at, len, iov, niov, flags);
 	if (!member_live(m) || m->raid->failed) {
 		io->result = -ENODEV;
+		if (kind != IO_READ && kind != IO_FLUSH)
+			heir_missed(m->raid, m->role, off);
 		return;
 	}
 	if (kind != IO_FLUSH && member_bad(m, off, len)) {
@@ -77,7 +82,8 @@ member_submit(struct member *m, struct io *io, enum io_kind kind,
 	}
 	assert(kind == IO_FLUSH || range_ok(off, len,
 	    m->raid->map.member_size));
-	count_io(m, kind, len);
+	member_count(m, kind, len);
+	heir_echo(m, io, off, op);
 	blk_submit(m->blk, io, op);
 }
 
@@ -253,6 +259,14 @@ member_fail(struct member *m, const char *why)
 		return;
 	}
 	assert(m->role < raid->map.n);
+	if (m == &raid->heir) {
+		m->state = RAID_MEMBER_FAULTY;
+		raid_changed(raid);
+		raid->gen_failed = raid->gen;
+		raid_tell(raid, "%s, which was to replace member %u, is "
+		    "faulty: %s", m->blk->name, m->role, why);
+		return;
+	}
 	assert(m == &raid->member[m->role]);
 	assert((raid->missing >> m->role & 1) == 0);
 	if (member_vital(m)) {
@@ -265,6 +279,7 @@ member_fail(struct member *m, const char *why)
 	}
 	m->state = RAID_MEMBER_FAULTY;
 	raid->missing |= UINT32_C(1) << m->role;
+	heir_left(raid, m->role);
 	if (raid->doubt.blank) {
 		doubt_clear(&raid->doubt);
 		doubt_clear(&raid->doubt_stable);

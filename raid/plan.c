@@ -262,6 +262,21 @@ row_plan_rebuild(struct row_plan *plan, const struct raid_map *map,
 }
 
 void
+row_plan_copy(struct row_plan *plan, const struct raid_map *map,
+    uint64_t row, unsigned role)
+{
+	struct row_range all = { 0, map->row_bytes };
+
+	assert(role < map->n);
+	plan_begin(plan, map, row);
+	plan->method = ROW_RCW;
+	set_cover(plan, 0, map->row_bytes);
+	add_io(plan->read, &plan->nreads, role, raid_map_data(map,
+	    raid_map_stripe(map, row), role), all);
+	give_slot(plan, role);
+}
+
+void
 row_plan_check(struct row_plan *plan, const struct raid_map *map,
     uint64_t row)
 {

@@ -75,6 +75,10 @@ int row_plan_write(struct row_plan *plan, const struct raid_map *map,
 int row_plan_rebuild(struct row_plan *plan, const struct raid_map *map,
     uint64_t row, unsigned role, struct row_range at, uint32_t missing);
 
+/* Plan to read the column of `role` alone. */
+void row_plan_copy(struct row_plan *plan, const struct raid_map *map,
+    uint64_t row, unsigned role);
+
 /* Plan to read the whole row, to compare its parity.  Nothing is missing. */
 void row_plan_check(struct row_plan *plan, const struct raid_map *map,
     uint64_t row);

@@ -70,8 +70,8 @@ struct ppl_replay {
 	struct ppl_cover cover;
 	uint8_t *bufs;			/* ROW_BYTES_MAX for each data chunk */
 	unsigned nreads;
-	struct iovec iov[RAID_MEMBERS_MAX];
-	struct io io[RAID_MEMBERS_MAX];
+	struct iovec iov[RAID_MEMBERS_MAX + 1];
+	struct io io[RAID_MEMBERS_MAX + 2];
 	uint32_t len;
 };
 void ppl_replay_start(struct ppl_replay *replay, struct op *parent);

@@ -4,12 +4,12 @@
  * the newest header, parity = partial parity + what the modified blocks hold
  * now.
  *
- * Invariants: only parity is written, with FUA, so a crash during replay is
- * repaired by replaying again; an entry whose partial parity is damaged was
- * being logged when the power went, so its data was never touched: it is
- * skipped; an entry that names a missing member's block is skipped, for that
- * block was in flight and its old content is gone; where a sector of the log
- * or of the data cannot be read, the parity is in doubt.
+ * Invariants: only parity is written (and copies for an heir), with FUA, so a
+ * crash during replay is repaired by replaying again; an entry whose partial
+ * parity is damaged was being logged when the power went, so its data was
+ * never touched: it is skipped; an entry that names a missing member's block is
+ * skipped, for that block was in flight and its old content is gone; where a
+ * sector of the log or of the data cannot be read, the parity is in doubt.
  */
 #include <assert.h>
 #include <errno.h>
@@ -20,6 +20,8 @@
 #include "raid/raid_priv.h"
 
 #define PIECE PPL_HEADER	/* of the log, to find a bad sector */
+#define PARITY RAID_MEMBERS_MAX		/* in io, iov and bufs */
+#define HEIR (RAID_MEMBERS_MAX + 1)	/* in io */
 
 enum replay_step { PV_LOAD, PV_LOADED, PV_PIECE, PV_FIND, PV_ENTRY, PV_READ,
 	PV_WRITE, PV_WROTE, PV_END };
@@ -47,8 +49,7 @@ load_area(struct ppl_replay *v, struct op *op)
 
 	v->area_io.result = -ENOMEM;
 	v->area = aligned_alloc(4096, log->area_len);
-	v->bufs = aligned_alloc(4096, RAID_MEMBERS_MAX *
-	    (size_t)ROW_BYTES_MAX);
+	v->bufs = aligned_alloc(4096, (PARITY + 1) * (size_t)ROW_BYTES_MAX);
 	v->bad = calloc(log->area_len / PIECE + 1, sizeof(*v->bad));
 	if (v->area != NULL && v->bufs != NULL && v->bad != NULL)
 		read_area(v, 0, log->area_len, op);
@@ -239,11 +240,30 @@ note_unreadable(struct ppl_replay *v, bool *gone)
 	return any;
 }
 
+/*
+ * A member and its heir may have different halves of what was in flight.  (A
+ * parity reaches the heir as any write does.)
+ */
+static void
+copy_to_heir(struct ppl_replay *v, uint64_t off, struct op *op)
+{
+	struct member *heir = &v->raid->heir;
+
+	v->io[HEIR].result = 0;
+	for (unsigned i = 0; i < v->cover.ndata; i++)
+		if (member_live(heir) && raid_map_role(&v->raid->map,
+		    v->cover.stripe, v->cover.first + i) == heir->role)
+			member_submit(heir, &v->io[HEIR], IO_WRITE, off,
+			    v->len, &v->iov[i], 1, IO_FUA, op);
+}
+
 static enum replay_step
 write_piece(struct ppl_replay *v, struct op *op)
 {
 	const struct raid_map *map = &v->raid->map;
 	const uint8_t *src[RAID_MEMBERS_MAX];
+	uint64_t off = v->cover.stripe * map->chunk + v->cover.in_chunk +
+	    v->at;
 	unsigned n = 0;
 	bool gone;
 
@@ -254,14 +274,16 @@ write_piece(struct ppl_replay *v, struct op *op)
 			leave_in_doubt(v);
 		return PV_ENTRY;
 	}
-	for (unsigned i = 1; i < v->cover.ndata; i++)
+	copy_to_heir(v, off, op);
+	for (unsigned i = 0; i < v->cover.ndata; i++)
 		src[n++] = v->iov[i].iov_base;
 	if (!v->cover.full)
 		src[n++] = v->area + v->pp_at + v->at;
-	xor_sources(v->bufs, src, n, v->len, true);
-	member_submit(&v->raid->member[v->role], &v->io[0], IO_WRITE,
-	    v->cover.stripe * map->chunk + v->cover.in_chunk + v->at, v->len,
-	    &v->iov[0], 1, IO_FUA, op);
+	v->iov[PARITY] = (struct iovec){ v->bufs + PARITY *
+		(size_t)ROW_BYTES_MAX, v->len };
+	xor_sources(v->iov[PARITY].iov_base, src, n, v->len, false);
+	member_submit(&v->raid->member[v->role], &v->io[PARITY], IO_WRITE,
+	    off, v->len, &v->iov[PARITY], 1, IO_FUA, op);
 	return PV_WROTE;
 }
 
@@ -269,7 +291,9 @@ static enum replay_step
 wrote_piece(struct ppl_replay *v)
 {
 	assert(v->len > 0 && v->len <= ROW_BYTES_MAX);
-	if (v->io[0].result != 0) {
+	if (v->io[HEIR].result != 0)
+		member_fail(&v->raid->heir, "a write failed");
+	if (v->io[PARITY].result != 0) {
 		member_fail(&v->raid->member[v->role], "its parity could not "
 		    "be recovered after the crash");
 		return PV_END;

@@ -17,6 +17,7 @@
 #define LOG_AREA LOG_RAID
 #define DEADLINE_HDD_MS 2000u
 #define DEADLINE_SSD_MS 500u
+#define DISKS (2 * RAID_MEMBERS_MAX + 1)	/* members, spares, an heir */
 
 static const struct raid_pools usual_pools = {
 	.reqs = 512, .rows = 256, .fixes = 64, .bufs = 256,
@@ -54,12 +55,13 @@ static bool
 alloc_pools(struct raid *raid)
 {
 	const struct raid_pools *pools = &raid->pools;
-	size_t sb_bytes = 2 * RAID_MEMBERS_MAX * (size_t)SB1_BYTES;
+	size_t sb_bytes = DISKS * (size_t)SB1_BYTES;
 
 	assert(pools->reqs > 0 && pools->rows > 0 && pools->fixes > 0);
 	assert(pools->bufs >= 2 * RAID_MEMBERS_MAX);
 	raid->bufs = buf_pool_new(pools->rows, pools->bufs);
 	raid->guards = guards_new(pools->reqs);
+	raid->echoes = echoes_new(pools);
 	raid->reqs = calloc(pools->reqs, sizeof(*raid->reqs));
 	raid->rows = calloc(pools->rows, sizeof(*raid->rows));
 	raid->fixes = calloc(pools->fixes, sizeof(*raid->fixes));
@@ -67,9 +69,9 @@ alloc_pools(struct raid *raid)
 	raid->zeroes = aligned_alloc(4096, ROW_BYTES_MAX);
 	raid->sb_mem = aligned_alloc(4096, sb_bytes);
 	raid->doubt_log.buf = aligned_alloc(4096, DOUBT_SLOT);
-	raid->bblog_mem = aligned_alloc(4096, 2 * RAID_MEMBERS_MAX *
-	    (size_t)BBLOG_BYTES);
+	raid->bblog_mem = aligned_alloc(4096, DISKS * (size_t)BBLOG_BYTES);
 	if (raid->bufs == NULL || raid->guards == NULL ||
+	    raid->echoes == NULL ||
 	    raid->reqs == NULL || raid->rows == NULL ||
 	    raid->fixes == NULL || raid->locks == NULL ||
 	    raid->zeroes == NULL || raid->sb_mem == NULL ||
@@ -151,6 +153,7 @@ raid_new(struct loop *loop, const struct raid_spec *spec,
 		init_member(raid, &raid->spare[i], ROLE_NONE,
 		    RAID_MEMBERS_MAX + i);
 	}
+	init_member(raid, &raid->heir, ROLE_NONE, DISKS - 1);
 	raid->gen = raid->gen_durable = 1;
 	raid->doubt_log.stale = true;
 	return raid;
@@ -161,6 +164,7 @@ raid_free(struct raid *raid)
 {
 	buf_pool_free(raid->bufs);
 	guards_free(raid->guards);
+	free(raid->echoes);
 	free(raid->reqs);
 	free(raid->rows);
 	free(raid->fixes);
@@ -230,6 +234,8 @@ raid_check(const struct raid *raid)
 		assert(m->state != RAID_MEMBER_SPARE);
 		assert(m->checkpoint <= m->recovered);
 	}
+	assert((raid->heir.blk == NULL) == (raid->heir.role == ROLE_NONE));
+	assert(raid->heir.checkpoint <= raid->heir.recovered);
 }
 
 void
@@ -307,6 +313,8 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 	}
 	for (unsigned i = 0; i < raid->nspares; i++)
 		member_info(&raid->spare[i], &info->member[raid->map.n + i]);
+	if (raid->heir.blk != NULL)
+		member_info(&raid->heir, &info->member[info->nmembers++]);
 	info->full_writes = raid->full_writes;
 	info->rmw_writes = raid->rmw_writes;
 	info->rcw_writes = raid->rcw_writes;
@@ -400,6 +408,7 @@ stop_close(struct raid_stop *stop)
 		blk_close(raid->member[i].blk);
 		blk_close(raid->spare[i].blk);
 	}
+	blk_close(raid->heir.blk);
 	raid_free(raid);
 	stop->raid = NULL;
 }

@@ -52,6 +52,7 @@ enum raid_member_state {
 	RAID_MEMBER_FAULTY,
 	RAID_MEMBER_SPARE,
 	RAID_MEMBER_REBUILDING,
+	RAID_MEMBER_REPLACING,		/* filled from the member of its role */
 };
 
 const char *raid_member_state_name(enum raid_member_state state);
@@ -160,6 +161,7 @@ enum raid_task {
 	RAID_TASK_NONE,
 	RAID_TASK_RESYNC,		/* after a crash without a log */
 	RAID_TASK_REBUILD,
+	RAID_TASK_REPLACE,
 	RAID_TASK_CHECK,
 	RAID_TASK_REPAIR,
 };
@@ -173,6 +175,7 @@ struct raid_info {
 	unsigned degraded;		/* members missing */
 	bool failed;			/* too many: no I/O is served */
 	unsigned nmembers;		/* entries below: roles, then spares */
+	/* The disk that is to replace a member comes last, with its role. */
 	struct raid_member_info member[RAID_MEMBERS_MAX * 2];
 	uint64_t full_writes, rmw_writes, rcw_writes;	/* stripes */
 	uint64_t prereads, degraded_reads;		/* member I/Os */
@@ -229,7 +232,8 @@ void raid_add_start(struct raid_add *add, struct op *parent);
 /*
  * Administrator: change the consistency policy while the array runs.  Requests
  * wait for a moment; after a crash it has the old policy, the new one, or
- * resync, and the same data.  Refused unless all members are in sync.
+ * resync, and the same data.  Refused unless all members are in sync, and none
+ * is being replaced.
  */
 struct raid_convert {
 	struct op op;
@@ -243,11 +247,23 @@ struct raid_convert {
 void raid_convert_start(struct raid_convert *convert, struct op *parent);
 
 /*
+ * Administrator: the spare with this path is to replace member `role`.  It is
+ * filled with a copy of the member while that one goes on to serve; then it
+ * gets its role, and the old disk is let go.  If the member is missing, the
+ * spare is rebuilt as usual.
+ */
+int raid_replace(struct raid *raid, unsigned role, const char *path,
+    struct err *err);
+
+/*
  * Compare the parity of every row in the background; with `repair`, make it
  * right.  -EBUSY with err set if another task runs or the array is degraded.
  */
 int raid_scrub(struct raid *raid, bool repair, struct err *err);
-/* Stop a scrub; a rebuild or resync pauses until the next start or add. */
+/*
+ * Stop a scrub; a rebuild or resync pauses until the next start or add.  A
+ * replacement ends: the new disk stays as a spare.
+ */
 void raid_task_cancel(struct raid *raid);
 
 /* What the last scrub found, in order; the list is cut at this length. */

@@ -41,11 +41,12 @@ struct member {
 	enum raid_member_state state;
 	struct sb1 sb;			/* as last read or written */
 	uint64_t data_off;		/* bytes */
-	uint64_t recovered;		/* REBUILDING: bytes valid from start */
+	uint64_t recovered;		/* REBUILDING, REPLACING: valid bytes */
 	uint64_t checkpoint;		/* of them durable: recovery_offset */
 	bool guided;			/* rebuild what the bitmap names */
 	bool behind;			/* its superblock is an event older */
-	unsigned former;		/* spare: the role it had, if guided */
+	unsigned former;		/* spare: the role it had, if guided, */
+	bool chosen;			/* or whose member it is to replace */
 	uint8_t *sb_buf;		/* SB1_BYTES, aligned */
 	struct iovec sb_iov;
 	struct io sb_io;
@@ -88,6 +89,7 @@ bool member_note_read(struct member *m, int result);
 void member_fail(struct member *m, const char *why);
 /* Is it late, and can the others stand in for it? */
 bool member_avoided(const struct member *m);
+void member_count(struct member *m, enum io_kind kind, uint64_t len);
 /* Would the array fail without it? */
 bool member_vital(const struct member *m);
 /* Does it hold valid data of this row? */
@@ -101,7 +103,7 @@ member_live(const struct member *m)
 	return m->blk != NULL && m->state != RAID_MEMBER_MISSING &&
 	    m->state != RAID_MEMBER_FAULTY;
 }
-/* All that have a superblock of ours: members by role, then spares. */
+/* All that have a superblock of ours: members by role, spares, an heir. */
 unsigned raid_ndisks(const struct raid *raid);
 struct member *raid_disk(struct raid *raid, unsigned i);
 /* Errors that mean the device itself is gone, not one sector. */
@@ -113,9 +115,10 @@ errno_is_gone(int result)
 
 /* --- rows (row.c) --- */
 
-enum sweep_kind {
-	SWEEP_RESYNC,			/* make all parity right */
+enum sweep_kind {			/* the most urgent first */
 	SWEEP_REBUILD,			/* fill one member */
+	SWEEP_REPLACE,			/* fill the heir of one */
+	SWEEP_RESYNC,			/* make all parity right */
 	SWEEP_CHECK,			/* count wrong parity */
 	SWEEP_REPAIR,			/* and make it right */
 };
@@ -175,6 +178,7 @@ enum fix_mode {
 	FIX_REWRITE,			/* and put it back on the member */
 	FIX_SEARCH,			/* put back what cannot be read of it */
 	FIX_FILL,			/* put there what it has to be */
+	FIX_COPY,			/* the same to the heir, or a copy */
 };
 
 /* Reconstruct part of one column; the caller holds the row. */
@@ -305,6 +309,7 @@ struct sb_update {
 	bool dirty, probe;
 	bool led;			/* the events are raised already */
 	unsigned lead;			/* disk with the first new event */
+	bool again;			/* the next may not be taken for it */
 };
 
 struct clean_op {
@@ -337,18 +342,45 @@ void raid_doubt_durable(struct raid *raid, const struct doubt *doubt);
 enum place_change {
 	PLACE_NONE,
 	PLACE_SPARE,			/* a spare that of a missing member */
+	PLACE_HEIR,			/* a spare that of an heir */
+	PLACE_INHERIT,			/* an heir that of a lost member */
+	PLACE_SWITCH,			/* an heir that of its member */
+	PLACE_DROP,			/* an heir is none any more */
 };
 
 struct place {
 	enum place_change change;
 	unsigned role;
+	struct io flush;
 };
 
 /* What is to be exchanged as soon as nothing is in flight. */
 enum place_change place_due(const struct raid *raid);
-/* The array is frozen and quiet: do it, then check and record it. */
+/* Can this spare become a member? */
+bool place_fits(const struct raid *raid, const struct member *spare);
+/* Is a clean array needed for it? */
+bool place_wants_clean(const struct raid *raid);
+/* The array is frozen and quiet: do it; then check and record it. */
 void place_take(struct raid *raid, struct op *op);
 void place_taken(struct raid *raid, struct op *op);
+void place_recorded(struct raid *raid);
+/* The superblock of raid->first could not be written. */
+void place_first_failed(struct raid *raid, struct member *m);
+
+/* --- the heir of a member (replace.c) --- */
+
+struct echoes;
+struct echoes *echoes_new(const struct raid_pools *pools);
+/* A write or flush at `off` of m's data has begun: its heir gets it too. */
+void heir_echo(const struct member *m, const struct io *io, uint64_t off,
+    struct op *op);
+/*
+ * The member is lost: all that follows from others, its heir may keep.  Then a
+ * write did not reach the heir either.
+ */
+void heir_left(struct raid *raid, unsigned role);
+void heir_missed(struct raid *raid, unsigned role, uint64_t off);
+void heir_missed_row(struct raid *raid, uint64_t row);
 
 /* --- the sweep over all rows (sweep.c) --- */
 
@@ -387,6 +419,11 @@ struct raid {
 	struct member member[RAID_MEMBERS_MAX];		/* by role */
 	struct member spare[RAID_MEMBERS_MAX];
 	unsigned nspares;
+	struct member heir;		/* blk NULL: none */
+	bool heir_unwanted;
+	bool switched;			/* the old disk is in the heir's slot */
+	struct member *first;		/* its superblock is written first */
+	struct echoes *echoes;
 	uint32_t missing;		/* mask of roles, rebuilding excluded */
 	bool failed;
 

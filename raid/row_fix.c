@@ -31,6 +31,13 @@ fix_member(const struct row_fix *fix)
 	return &fix->raid->member[fix->role];
 }
 
+/* Who is written: the member, or its heir. */
+static struct member *
+fix_target(const struct row_fix *fix)
+{
+	return fix->mode == FIX_COPY ? &fix->raid->heir : fix_member(fix);
+}
+
 static uint64_t
 fix_off(const struct row_fix *fix)
 {
@@ -46,10 +53,19 @@ fix_len(const struct row_fix *fix)
 static bool
 in_pieces(const struct row_fix *fix)
 {
-	return fix->mode == FIX_SEARCH || fix->mode == FIX_FILL;
+	return fix->mode == FIX_SEARCH || fix->mode == FIX_FILL ||
+	    fix->mode == FIX_COPY;
 }
 
-/* Plan the next piece. */
+/* Roles that cannot help. */
+static uint32_t
+others_missing(const struct row_fix *fix)
+{
+	return row_missing(fix->raid, fix->row) &
+	    ~(UINT32_C(1) << fix->role);
+}
+
+/* Plan the next piece.  A copy may do without the others. */
 static enum fix_step
 fix_piece(struct row_fix *fix, struct op *op)
 {
@@ -61,10 +77,11 @@ fix_piece(struct row_fix *fix, struct op *op)
 		    (uint32_t)round_down(fix->piece.lo, PIECE) + PIECE);
 	rc = raid->failed ? -EIO : row_plan_rebuild(&fix->work.plan,
 	    &raid->map, fix->row, fix->role, fix->piece,
-	    row_missing(raid, fix->row) & ~(UINT32_C(1) << fix->role));
+	    fix->mode == FIX_COPY ? 0 : others_missing(fix));
 	if (rc == 0) {
 		row_reserve(raid, &fix->work, 0, op);
-		return fix->mode == FIX_SEARCH ? FX_OWN : FX_GATHER;
+		return fix->mode == FIX_SEARCH || fix->mode == FIX_COPY ?
+		    FX_OWN : FX_GATHER;
 	}
 	fix->result = rc;
 	return FX_END;
@@ -99,28 +116,41 @@ fix_io(struct row_fix *fix, enum io_kind kind, unsigned slot_role,
 	work->iov[0].iov_base = row_slot(&work->plan, work->slots, slot_role,
 	    fix->piece.lo);
 	work->iov[0].iov_len = fix_len(fix);
-	member_submit(fix_member(fix), &work->io[0], kind, fix_off(fix),
-	    work->iov[0].iov_len, work->iov, 1, flags, op);
-}
-
-static enum fix_step
-fix_own(struct row_fix *fix)
-{
-	int result = fix->work.io[0].result;
-
-	if (result == 0)
-		return FX_NEXT;		/* there is nothing to repair */
-	return member_note_read(fix_member(fix), result) ? FX_END : FX_GATHER;
+	member_submit(kind == IO_READ ? fix_member(fix) : fix_target(fix),
+	    &work->io[0], kind, fix_off(fix), work->iov[0].iov_len, work->iov,
+	    1, flags, op);
 }
 
 /* It cannot be reconstructed. */
 static enum fix_step
 fix_lost(struct row_fix *fix)
 {
-	if (fix->mode != FIX_FILL || fix->raid->failed ||
-	    member_bad_add(fix_member(fix), fix_off(fix), fix_len(fix)) < 0)
+	if ((fix->mode != FIX_FILL && fix->mode != FIX_COPY) ||
+	    fix->raid->failed ||
+	    member_bad_add(fix_target(fix), fix_off(fix), fix_len(fix)) < 0)
 		fix->result = -EIO;
 	return FX_NEXT;
+}
+
+static enum fix_step
+fix_own(struct row_fix *fix, struct op *op)
+{
+	int result = fix->work.io[0].result;
+
+	if (result == 0 && fix->mode == FIX_COPY) {
+		fix_io(fix, IO_WRITE, fix->role, IO_FUA, op);
+		return FX_REREAD;
+	}
+	if (result == 0)
+		return FX_NEXT;		/* there is nothing to repair */
+	if (member_note_read(fix_member(fix), result)) {
+		fix->result = fix->mode == FIX_COPY ? -EIO : fix->result;
+		return FX_END;
+	}
+	if (fix->mode == FIX_COPY && (others_missing(fix) != 0 ||
+	    row_in_doubt(fix->raid, fix->row)))
+		return fix_lost(fix);
+	return FX_GATHER;
 }
 
 static enum fix_step
@@ -155,7 +185,7 @@ static void
 fix_reread(struct row_fix *fix, struct op *op)
 {
 	struct row_work *work = &fix->work;
-	struct member *m = fix_member(fix);
+	struct member *m = fix_target(fix);
 
 	if (work->io[0].result != 0 || !member_live(m) || fix->raid->failed)
 		return;
@@ -182,12 +212,12 @@ static enum fix_step
 fix_compare(struct row_fix *fix, struct op *op)
 {
 	struct raid *raid = fix->raid;
-	struct member *m = fix_member(fix);
+	struct member *m = fix_target(fix);
 
 	assert(fix->mode != FIX_READ && spare_slot_role(fix) != fix->role);
 	if (same_again(fix)) {
 		member_bad_clear(m, fix_off(fix), fix_len(fix));
-		if (fix->mode == FIX_FILL)
+		if (fix->mode == FIX_FILL || fix->mode == FIX_COPY)
 			return FX_NEXT;
 		m->corrected_errors++;
 		raid_tell(raid, "member %u (%s): corrected a read error "
@@ -213,7 +243,7 @@ static enum fix_step
 fix_list(struct row_fix *fix)
 {
 	struct raid *raid = fix->raid;
-	struct member *m = fix_member(fix);
+	struct member *m = fix_target(fix);
 
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (fix->work.io[r].result != 0)
@@ -231,7 +261,7 @@ fix_next(struct row_fix *fix)
 	fix->worked = false;
 	fix->piece.lo = fix->piece.hi;
 	if (!in_pieces(fix) || fix->piece.lo == fix->at.hi ||
-	    !member_live(fix_member(fix)))
+	    !member_live(fix_target(fix)))
 		return FX_END;
 	return FX_PIECE;
 }
@@ -252,7 +282,7 @@ row_fix_run(struct op *op)
 		op->step = FX_OWNED;
 		return;
 	case FX_OWNED:
-		op->step = fix_own(fix);
+		op->step = fix_own(fix, op);
 		return;
 	case FX_GATHER:
 		row_place(&fix->work);

@@ -2,11 +2,11 @@
 /*
  * One row of a sweep, under its lock: read it whole and compare the parity
  * (and write it if it differs), or read all but one member and write what
- * that one must hold.
+ * that one must hold, or copy a member to its heir.
  *
- * A sector that cannot be read is repaired by a scrub.  In a rebuild the new
- * member has what follows from it in its bad-block log: reads of that end
- * with an error, all else of the row is filled.
+ * A sector that cannot be read is repaired by a scrub.  In a rebuild or copy
+ * the new member has what follows from it in its bad-block log: reads of that
+ * end with an error, all else of the row is filled.
  *
  * Invariants: a row that cannot be read is left alone by a resync and ends
  * with -EIO; a scrub or resync writes parity, and what could not be read; a
@@ -76,6 +76,11 @@ plan_row(struct row *row)
 
 	if (raid->failed)
 		return false;
+	if (row->kind == SWEEP_REPLACE) {
+		row_plan_copy(&row->work.plan, &raid->map, row->span.row,
+		    row->place.role);
+		return (missing >> row->place.role & 1) == 0;
+	}
 	if (row->kind == SWEEP_REBUILD && !is_parity(row) &&
 	    row_in_doubt(raid, row->span.row))
 		return false;
@@ -85,6 +90,14 @@ plan_row(struct row *row)
 		    ~(UINT32_C(1) << row->place.role)) == 0;
 	row_plan_check(&row->work.plan, &raid->map, row->span.row);
 	return missing == 0;
+}
+
+/* Who is written. */
+static struct member *
+row_target(const struct row *row, unsigned role)
+{
+	return row->kind == SWEEP_REPLACE ? &row->raid->heir :
+	    &row->raid->member[role];
 }
 
 /* Write the slot of one role back. */
@@ -99,7 +112,7 @@ store_role(struct row *row, unsigned role, struct op *op)
 	row->place.role = role;
 	work->iov[0].iov_base = row_slot(&work->plan, work->slots, role, 0);
 	work->iov[0].iov_len = map->row_bytes;
-	member_submit(&row->raid->member[role], &work->io[0], IO_WRITE,
+	member_submit(row_target(row, role), &work->io[0], IO_WRITE,
 	    work->plan.row * map->row_bytes, map->row_bytes, work->iov, 1, 0,
 	    op);
 }
@@ -124,6 +137,8 @@ compare(struct row *row, struct op *op)
 
 	if (!note_reads(row, &bad))
 		return RS_UNLOCK;
+	if (bad != 0 && row->kind == SWEEP_REPLACE)
+		return mend(row, UINT32_C(1) << row->place.role, FIX_COPY);
 	if (bad != 0 && row->kind == SWEEP_REBUILD)
 		return mend(row, UINT32_C(1) << row->place.role, FIX_FILL);
 	if (bad != 0)
@@ -131,6 +146,10 @@ compare(struct row *row, struct op *op)
 		    row_in_doubt(row->raid, row->span.row) ?
 		    RS_UNLOCK : mend(row, bad, FIX_SEARCH);
 	row->result = 0;
+	if (row->kind == SWEEP_REPLACE) {
+		store_role(row, row->place.role, op);
+		return RS_STORED;
+	}
 	if (row->kind == SWEEP_REBUILD) {
 		row_apply_rebuild(&work->plan, work->slots, row->place.role);
 		store_role(row, row->place.role, op);
@@ -151,7 +170,7 @@ written(struct row *row)
 	struct sweep *sweep = &row->raid->sweep;
 
 	assert(row->result == 0);
-	if (is_parity(row))
+	if (is_parity(row) && row->kind != SWEEP_REPLACE)
 		settle_row(row);
 	if (row->kind != SWEEP_REBUILD)
 		return;
@@ -162,7 +181,7 @@ written(struct row *row)
 static enum row_sync_step
 stored(struct row *row)
 {
-	struct member *m = &row->raid->member[row->place.role];
+	struct member *m = row_target(row, row->place.role);
 	const struct io *io = &row->work.io[0];
 
 	if (io->result == 0) {
@@ -172,7 +191,8 @@ stored(struct row *row)
 	}
 	m->write_errors++;
 	if (!errno_is_gone(io->result))		/* once more, in pieces */
-		return mend(row, UINT32_C(1) << m->role, FIX_FILL);
+		return mend(row, UINT32_C(1) << m->role, row->kind ==
+		    SWEEP_REPLACE ? FIX_COPY : FIX_FILL);
 	member_fail(m, "it does not answer writes");
 	row->result = -EIO;
 	return RS_UNLOCK;
@@ -202,7 +222,7 @@ mended(struct row *row, struct op *op)
 		raid_record(row->raid, op);
 		return RS_PLAN;
 	}
-	if (!member_live(&row->raid->member[row->place.role]))
+	if (!member_live(row_target(row, row->place.role)))
 		row->result = -EIO;
 	if (row->result == 0)
 		written(row);

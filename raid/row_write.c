@@ -291,6 +291,7 @@ row_store(struct row *row, struct op *op)
 	assert(row->claim.lock != NULL && row->claim.exclusive);
 	assert(work->plan.nwrites > 0 || work->plan.method == ROW_BARE ||
 	    raid->missing != 0 || raid->failed);
+	heir_missed_row(raid, row->span.row);
 	row_apply_new(&work->plan, work->slots, &row->span, &row->data);
 	raid->full_writes += work->plan.method == ROW_FULL;
 	raid->rmw_writes += work->plan.method == ROW_RMW;

@@ -59,10 +59,14 @@ encode(struct member *m, bool dirty, uint64_t events)
 	    (uint64_t)(1 + tag % 999999) << 40;
 	sb->cnt_corrected_read = (uint32_t)m->corrected_errors;
 	sb->feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP |
-	    SB1_BAD_BLOCKS);
+	    SB1_BAD_BLOCKS | SB1_REPLACEMENT);
 	if (m->bblog.n > 0)
 		sb->feature_map |= SB1_BAD_BLOCKS;
 	sb->recovery_offset = 0;
+	if (m->state == RAID_MEMBER_REPLACING) {
+		sb->feature_map |= SB1_RECOVERY | SB1_REPLACEMENT;
+		sb->recovery_offset = m->checkpoint / SECTOR;
+	}
 	if (m->state == RAID_MEMBER_REBUILDING) {
 		sb->feature_map |= SB1_RECOVERY;
 		sb->recovery_offset = m->checkpoint / SECTOR;
@@ -96,10 +100,10 @@ submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
 /* --- one update --- */
 
 enum sb_step { SB_PROBE, SB_LOGS, SB_BBLOGS, SB_LEAD, SB_FOLLOW, SB_COMMIT,
-	SB_ENCODE, SB_CHECK };
+	SB_FIRST, SB_ENCODE, SB_CHECK };
 static const char *const sb_steps[] = {
-	"PROBE", "LOGS", "BBLOGS", "LEAD", "FOLLOW", "COMMIT", "ENCODE",
-	"CHECK",
+	"PROBE", "LOGS", "BBLOGS", "LEAD", "FOLLOW", "COMMIT", "FIRST",
+	"ENCODE", "CHECK",
 };
 
 /* Of the disks in the mask `who`, by raid_disk(), those that live. */
@@ -261,6 +265,37 @@ sb_commit(struct raid *raid, struct sb_update *u, struct op *op)
 	submit_some(raid, 1u << u->lead, IO_WRITE, op);
 }
 
+/* As all will be written, but to the one that has to know before them. */
+static void
+sb_first(struct raid *raid, struct op *op)
+{
+	struct member *m = raid->first;
+
+	if (m == NULL || raid->failed)
+		return;
+	m->sb_io.result = 0;
+	if (!member_live(m))
+		return;
+	encode(m, raid->want_dirty, raid->events + 1);
+	submit_sb(raid, m, IO_WRITE, op);
+}
+
+/*
+ * What failed may be on the disk all the same, with the number of events that
+ * the others get now.  One more round, and it is out of date.
+ */
+static void
+sb_first_done(struct raid *raid, struct sb_update *u)
+{
+	struct member *m = raid->first;
+
+	raid->first = NULL;
+	if (m == NULL || raid->failed || m->sb_io.result == 0)
+		return;
+	place_first_failed(raid, m);
+	u->again = true;
+}
+
 static void
 sb_encode(struct raid *raid, struct sb_update *u, struct op *op)
 {
@@ -284,7 +319,7 @@ logged(struct raid *raid)
 {
 	note_sb_failures(raid, false);
 	doubt_note_written(raid);
-	return raid->new_ppl ? SB_LEAD : SB_ENCODE;
+	return raid->new_ppl ? SB_LEAD : SB_FIRST;
 }
 
 static void
@@ -293,7 +328,7 @@ sb_end(struct raid *raid, struct op *op)
 	raid->sb_running = false;
 	op_wake_all(&raid->sb_waiting);
 	op_end(op);
-	if (raid->missing != 0 && raid->nspares > 0)
+	if (place_due(raid) != PLACE_NONE)
 		sweep_kick(raid);
 }
 
@@ -337,10 +372,15 @@ sb_update_run(struct op *op)
 		return;
 	case SB_COMMIT:
 		sb_commit(raid, u, op);
+		op->step = SB_FIRST;
+		return;
+	case SB_FIRST:
+		note_sb_failures(raid, false);
+		sb_first(raid, op);
 		op->step = SB_ENCODE;
 		return;
 	case SB_ENCODE:
-		note_sb_failures(raid, false);
+		sb_first_done(raid, u);
 		if (!raid->failed)
 			sb_encode(raid, u, op);
 		op->step = SB_CHECK;
@@ -351,6 +391,10 @@ sb_update_run(struct op *op)
 		op->step = SB_PROBE;
 		if (raid->failed || raid->gen_failed > u->gen)
 			return;		/* another round says so */
+		if (u->again) {
+			u->again = false;
+			return;
+		}
 		raid->gen_durable = u->gen;
 		/* A cleaner may have decided otherwise meanwhile. */
 		raid->dirty_on_disk = u->dirty && raid->want_dirty;

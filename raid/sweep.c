@@ -2,7 +2,8 @@
 /*
  * The background walk over all rows, in batches: resync after a crash
  * without a log, rebuild onto a spare, scrub.  One at a time, the most urgent
- * first; a spare takes the place of a missing member by itself.
+ * first; a spare takes the place of a missing member by itself, an heir that
+ * of its member when it is whole.
  *
  * Invariants: what a sweep has achieved (raid->doubt, member->recovered)
  * reaches the disks only after a flush of what it wrote; a row that cannot be
@@ -28,8 +29,8 @@ static const char *const sweep_steps[] = {
 
 static const char *const task_names[] = {
 	[RAID_TASK_NONE] = "none", [RAID_TASK_RESYNC] = "resync",
-	[RAID_TASK_REBUILD] = "rebuild", [RAID_TASK_CHECK] = "check",
-	[RAID_TASK_REPAIR] = "repair",
+	[RAID_TASK_REBUILD] = "rebuild", [RAID_TASK_REPLACE] = "replace",
+	[RAID_TASK_CHECK] = "check", [RAID_TASK_REPAIR] = "repair",
 };
 
 const char *
@@ -47,6 +48,8 @@ sweep_task(const struct sweep *sweep)
 		return RAID_TASK_RESYNC;
 	case SWEEP_REBUILD:
 		return RAID_TASK_REBUILD;
+	case SWEEP_REPLACE:
+		return RAID_TASK_REPLACE;
 	case SWEEP_CHECK:
 		return RAID_TASK_CHECK;
 	case SWEEP_REPAIR:
@@ -59,6 +62,33 @@ static bool
 is_scrub(const struct sweep *sweep)
 {
 	return sweep->kind == SWEEP_CHECK || sweep->kind == SWEEP_REPAIR;
+}
+
+/* Who is being filled. */
+static struct member *
+sweep_member(struct raid *raid)
+{
+	const struct sweep *sweep = &raid->sweep;
+
+	assert(sweep->kind == SWEEP_REBUILD || sweep->kind == SWEEP_REPLACE);
+	return sweep->kind == SWEEP_REPLACE ? &raid->heir :
+	    &raid->member[sweep->role];
+}
+
+static bool
+is_filling(const struct sweep *sweep)
+{
+	return sweep->kind == SWEEP_REBUILD || sweep->kind == SWEEP_REPLACE;
+}
+
+/* It, or the member that it is the heir of, has failed. */
+static bool
+filling_failed(struct raid *raid)
+{
+	const struct sweep *sweep = &raid->sweep;
+
+	return is_filling(sweep) && (!member_live(sweep_member(raid)) ||
+	    (raid->missing >> sweep->role & 1) != 0);
 }
 
 /* --- what to do --- */
@@ -81,36 +111,79 @@ next_doubt(const struct raid *raid, uint64_t row)
 	return MIN(at / raid->map.row_bytes, raid_map_rows(&raid->map));
 }
 
+/* Fill in the most urgent thing to sweep; false: nothing. */
+static bool
+next_task(const struct raid *raid, enum sweep_kind *kind, unsigned *role)
+{
+	const struct sweep *sweep = &raid->sweep;
+	int rebuilding = rebuilding_role(raid);
+
+	if (rebuilding >= 0) {
+		*kind = SWEEP_REBUILD;
+		*role = (unsigned)rebuilding;
+		return !sweep->stuck;
+	}
+	if (member_live(&raid->heir) && !sweep->stuck &&
+	    (raid->missing >> raid->heir.role & 1) == 0 &&
+	    raid->heir.checkpoint < raid->map.member_size) {
+		*kind = SWEEP_REPLACE;
+		*role = raid->heir.role;
+		return true;
+	}
+	*kind = SWEEP_RESYNC;
+	if (raid->missing == 0 && !sweep->stuck && doubt_any(&raid->doubt))
+		return true;
+	*kind = sweep->repair ? SWEEP_REPAIR : SWEEP_CHECK;
+	return raid->missing == 0 && sweep->scrub;
+}
+
+/* The task that a change of places begins or ends, for those who ask. */
+static void
+announce(struct raid *raid, struct sweep *sweep)
+{
+	sweep->kind = raid->missing == 0 ? SWEEP_REPLACE : SWEEP_REBUILD;
+	sweep->end = raid_map_rows(&raid->map);
+	sweep->first = sweep->next = raid->heir.recovered /
+	    raid->map.row_bytes;
+	sweep->start_ns = loop_now(raid->loop);
+	sweep->done = 0;
+}
+
 /* The next thing to do, as the step that begins it. */
 static enum sweep_step
 choose(struct raid *raid, struct sweep *sweep)
 {
-	int role = rebuilding_role(raid);
-
 	if (raid->failed || sweep->cancel || raid->stopping)
 		return SW_END;
-	if (!sweep->stuck && role >= 0) {
-		sweep->kind = SWEEP_REBUILD;
-		sweep->role = (unsigned)role;
-		sweep->next = raid->member[role].recovered /
-		    raid->map.row_bytes;
-		return SW_BATCH;
-	}
-	if (!sweep->stuck && place_due(raid) != PLACE_NONE)
+	if (place_due(raid) != PLACE_NONE && (!sweep->stuck ||
+	    raid->heir.blk != NULL)) {
+		announce(raid, sweep);
 		return SW_QUIESCE;
-	if (raid->missing != 0 || role >= 0)
-		return SW_END;
-	if (!sweep->stuck && doubt_any(&raid->doubt)) {
-		sweep->kind = SWEEP_RESYNC;
-		sweep->next = next_doubt(raid, 0);
-		return SW_BATCH;
 	}
-	if (!sweep->scrub)
+	if (!next_task(raid, &sweep->kind, &sweep->role))
 		return SW_END;
-	sweep->kind = sweep->repair ? SWEEP_REPAIR : SWEEP_CHECK;
 	sweep->next = 0;
-	raid->nmismatches = 0;
+	if (sweep->kind == SWEEP_RESYNC)
+		sweep->next = next_doubt(raid, 0);
+	else if (is_filling(sweep))
+		sweep->next = sweep_member(raid)->recovered /
+		    raid->map.row_bytes;
+	else
+		raid->nmismatches = 0;
 	return SW_BATCH;
+}
+
+/* Has something more urgent come up? */
+static bool
+outranked(const struct raid *raid, const struct sweep *sweep)
+{
+	enum sweep_kind kind;
+	unsigned role = sweep->role;
+
+	if (place_due(raid) != PLACE_NONE)
+		return true;
+	/* A resync that leaves no doubt is not outranked, but done. */
+	return next_task(raid, &kind, &role) && kind < sweep->kind;
 }
 
 static void
@@ -247,8 +320,9 @@ end_batch(struct raid *raid, struct sweep *sweep)
 	assert(sweep->next <= sweep->end);
 	sweep->nrows = 0;
 	sweep->done = 0;
-	if (sweep->kind == SWEEP_REBUILD)
-		raid->member[sweep->role].recovered = sweep->next *
+	/* Once its member is lost, an heir misses writes. */
+	if (is_filling(sweep) && (raid->missing >> sweep->role & 1) == 0)
+		sweep_member(raid)->recovered = sweep->next *
 		    raid->map.row_bytes;
 	return ok && !raid->failed;
 }
@@ -257,8 +331,7 @@ static enum sweep_step
 after_batch(struct raid *raid, struct sweep *sweep)
 {
 	if (!end_batch(raid, sweep)) {
-		sweep->stuck = sweep->kind == SWEEP_REBUILD &&
-		    member_live(&raid->member[sweep->role]);
+		sweep->stuck = is_filling(sweep) && !filling_failed(raid);
 		if (sweep->stuck && !raid->failed)
 			raid_tell(raid, "%s stops at byte %llu of each "
 			    "member: a row cannot be read",
@@ -268,6 +341,7 @@ after_batch(struct raid *raid, struct sweep *sweep)
 		return SW_FLUSH;
 	}
 	if (sweep->cancel || sweep->next == sweep->end ||
+	    outranked(raid, sweep) ||
 	    loop_now(raid->loop) - sweep->checkpoint_ns > CHECKPOINT_NS)
 		return SW_FLUSH;
 	return SW_BATCH;
@@ -295,6 +369,8 @@ finish(struct raid *raid, struct sweep *sweep)
 	struct member *m = &raid->member[sweep->role];
 
 	assert(sweep->next == sweep->end);
+	if (sweep->kind == SWEEP_REPLACE)
+		return;			/* it takes its place now */
 	if (sweep->kind == SWEEP_REBUILD) {
 		assert(m->state == RAID_MEMBER_REBUILDING);
 		m->state = RAID_MEMBER_IN_SYNC;
@@ -320,7 +396,7 @@ finish(struct raid *raid, struct sweep *sweep)
 static void
 checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 {
-	struct member *m = &raid->member[sweep->role];
+	struct member *m;
 
 	sweep->checkpoint_ns = loop_now(raid->loop);
 	for (unsigned r = 0; r < raid->map.n; r++)
@@ -329,9 +405,10 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 	if (raid->failed)
 		return;
 	raid_doubt_durable(raid, &sweep->doubt);
-	if (sweep->kind == SWEEP_REBUILD) {
-		if (!member_live(m))
+	if (is_filling(sweep)) {
+		if (filling_failed(raid))
 			return;
+		m = sweep_member(raid);
 		m->checkpoint = m->recovered;
 		raid_changed(raid);
 	}
@@ -353,8 +430,7 @@ after_checkpoint(struct raid *raid, struct sweep *sweep)
 		return SW_CHOOSE;
 	if (sweep->kind == SWEEP_RESYNC && raid->missing != 0)
 		return SW_CHOOSE;
-	if (sweep->kind == SWEEP_REBUILD &&
-	    !member_live(&raid->member[sweep->role]))
+	if (filling_failed(raid) || outranked(raid, sweep))
 		return SW_CHOOSE;
 	return sweep->stuck ? SW_END : SW_BATCH;
 }
@@ -397,6 +473,11 @@ sweep_run(struct op *op)
 			op->step = SW_TAKE;
 		return;
 	case SW_TAKE:
+		if (place_wants_clean(raid)) {
+			raid_clean_start(raid, op);
+			op->step = SW_QUIESCE;
+			return;
+		}
 		place_take(raid, op);
 		op->step = SW_TAKEN;
 		return;
@@ -405,6 +486,7 @@ sweep_run(struct op *op)
 		op->step = SW_THAW;
 		return;
 	case SW_THAW:
+		place_recorded(raid);
 		raid_thaw(raid);
 		op->step = SW_CHOOSE;
 		return;
@@ -472,8 +554,15 @@ raid_scrub(struct raid *raid, bool repair, struct err *err)
 void
 raid_task_cancel(struct raid *raid)
 {
-	if (raid->sweep.running)
+	const struct sweep *sweep = &raid->sweep;
+
+	if (raid->heir.blk != NULL && (!sweep->running ||
+	    sweep->kind == SWEEP_REPLACE)) {
+		raid->heir_unwanted = true;	/* outranks the copy */
+		sweep_kick(raid);
+	} else if (sweep->running) {
 		raid->sweep.cancel = true;
+	}
 }
 
 unsigned
