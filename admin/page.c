@@ -5,8 +5,9 @@
  * Invariants: at most one child; between its end and the next start there is
  * a pause that doubles from PAUSE_MIN_MS to PAUSE_MAX_MS and starts over once
  * a child has lived for STEADY_NS; the child runs as PAGE_USER (or nobody) if
- * we are root, with the group of the control socket and nothing else; it ends
- * with us.  Between fork() and exec() only calls that are safe there.
+ * we may change user (root, or the unit's capability), with the group of the
+ * control socket and no capability; it ends with us.  Between fork() and
+ * exec() only calls that are safe there.
  *
  * The child gets its program, its directory and that of the socket as open
  * descriptors: their paths may lead through directories that it may not enter.
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,7 +49,7 @@ struct page {
 	pid_t pid;			/* 0 = none */
 	uint64_t start_ns;
 	unsigned pause_ms;
-	bool as_root;			/* we are: become uid and gid */
+	bool may_become;		/* uid and gid */
 	uid_t uid;
 	gid_t gid, socket_gid;
 	int program_fd, state_fd, socket_dir_fd;	/* O_PATH, -1 */
@@ -118,6 +120,30 @@ open_paths(struct page *page)
 	    "/proc/self/fd/%d", STATE_FD);
 }
 
+static bool
+may_change_user(void)
+{
+	return geteuid() == 0 || prctl(PR_CAP_AMBIENT,
+	    PR_CAP_AMBIENT_IS_SET, CAP_SETUID, 0, 0) == 1;
+}
+
+/* The child's directory is its own; it may pass through ours. */
+static void
+give_state(const struct page *page)
+{
+	struct stat st;
+
+	if (chmod(page->dozo->conf.state_dir, 0711) != 0)
+		log_err("page: %s: %s", page->dozo->conf.state_dir,
+		    strerror(errno));
+	if (stat(page->state, &st) == 0 && st.st_uid == page->uid)
+		return;
+	if (chown(page->state, page->uid, page->gid) != 0)
+		log_err("page: %s does not belong to " PAGE_USER ": %s; "
+		    "remove it and run systemd-tmpfiles --create",
+		    page->state, strerror(errno));
+}
+
 /* Who the child will be, and its directory. */
 static void
 prepare(struct page *page)
@@ -125,7 +151,7 @@ prepare(struct page *page)
 	const struct passwd *pw = getpwnam(PAGE_USER);
 	struct stat st;
 
-	page->as_root = geteuid() == 0;
+	page->may_become = may_change_user();
 	if (pw == NULL)
 		pw = getpwnam("nobody");
 	page->uid = pw != NULL ? pw->pw_uid : 65534;
@@ -137,11 +163,8 @@ prepare(struct page *page)
 	    page->dozo->conf.state_dir);
 	if (mkdir(page->state, 0700) != 0 && errno != EEXIST)
 		log_err("page: %s: %s", page->state, strerror(errno));
-	/* It must reach its own directory, not look into ours. */
-	if (page->as_root &&
-	    (chmod(page->dozo->conf.state_dir, 0711) != 0 ||
-	    chown(page->state, page->uid, page->gid) != 0))
-		log_err("page: %s: %s", page->state, strerror(errno));
+	if (page->may_become)
+		give_state(page);
 }
 
 /* In the child: never returns. */
@@ -159,8 +182,10 @@ become_page(const struct page *page)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	if (dup2(dir, SOCKET_DIR_FD) < 0 || dup2(state, STATE_FD) < 0)
 		_exit(126);
-	if (page->as_root && (setgroups(1, &page->socket_gid) != 0 ||
+	if (page->may_become && (setgroups(1, &page->socket_gid) != 0 ||
 	    setgid(page->gid) != 0 || setuid(page->uid) != 0))
+		_exit(126);
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0)
 		_exit(126);
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) == 0 && getppid() != 1)
 		fexecve(program, (char **)(uintptr_t)page->argv, environ);
