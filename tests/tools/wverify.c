@@ -129,6 +129,29 @@ pattern_seq(const uint8_t *data, uint64_t lba)
 	return memcmp(want, data, SECTOR) == 0 ? seq : 0;
 }
 
+static void
+write_end(struct write *w, bool acked)
+{
+	struct verifier *v = w->verifier;
+
+	assert(w->busy);
+	assert(v->in_flight > 0);
+	for (uint32_t i = 0; i < w->count; i++) {
+		struct sector *sector = &v->sector[w->lba + i];
+
+		assert(sector->busy);
+		sector->busy = false;
+		if (acked) {
+			sector->acked = w->seq;
+			sector->maybe = 0;
+		} else
+			sector->maybe = w->seq;
+	}
+	v->writes_acked += acked;
+	w->busy = false;
+	v->in_flight--;
+}
+
 /* --- connection --- */
 
 static void
@@ -140,6 +163,10 @@ disconnect(struct verifier *v)
 	v->iscsi = NULL;
 	iscsi_destroy_url(v->url);
 	v->url = NULL;
+	/* All but one that was half sent: libiscsi forgets that. */
+	for (unsigned i = 0; i < DEPTH_MAX; i++)
+		if (v->write[i].busy)
+			write_end(&v->write[i], false);
 	assert(v->in_flight == 0);
 }
 
@@ -186,29 +213,6 @@ connect_patiently(struct verifier *v)
 }
 
 /* --- writing --- */
-
-static void
-write_end(struct write *w, bool acked)
-{
-	struct verifier *v = w->verifier;
-
-	assert(w->busy);
-	assert(v->in_flight > 0);
-	for (uint32_t i = 0; i < w->count; i++) {
-		struct sector *sector = &v->sector[w->lba + i];
-
-		assert(sector->busy);
-		sector->busy = false;
-		if (acked) {
-			sector->acked = w->seq;
-			sector->maybe = 0;
-		} else
-			sector->maybe = w->seq;
-	}
-	v->writes_acked += acked;
-	w->busy = false;
-	v->in_flight--;
-}
 
 static void
 on_write(struct iscsi_context *iscsi, int status, void *command_data,
