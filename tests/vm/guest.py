@@ -9,6 +9,8 @@ in ${XDG_CACHE_HOME:-~/.cache}/dozo-vm and rebuilt when a tool changes.
 
 The kernel's console goes to --console FILE; the script's output comes to our
 standard output, line by line.  10.0.2.2 in the guest is the host's loopback.
+With --root the guest goes on with the system on its first disk instead of a
+script; our standard input and output are then its second serial port.
 
 Exit status: the script's; 77 if a tool is missing; 124 when out of time; 125
 if the guest died (panic, QEMU gone).
@@ -246,7 +248,10 @@ def base_initramfs(cache, tree):
 def script_initramfs(args):
     """The part that belongs to this run: the script and its variables."""
     cpio = Cpio()
-    cpio.file("guest_script", Path(args.script).read_bytes(), 0o755)
+    if args.root:
+        cpio.file("guest_root", b"")
+    else:
+        cpio.file("guest_script", Path(args.script).read_bytes(), 0o755)
     lines = []
     for setting in args.env:
         name, _, value = setting.partition("=")
@@ -262,38 +267,47 @@ def script_initramfs(args):
 # --- one boot ---
 
 def drive_arguments(drives):
+    """One slot for each disk, so that it can be pulled, as long as they last."""
     out = []
     for number, spec in enumerate(drives):
         path, *options = spec.split(",")
         more = "".join("," + option for option in options)
+        place = f"addr={number + 8:#x}" if len(drives) <= 16 else \
+            f"multifunction=on,addr={number // 8 + 8:#x}.{number % 8}"
         out += ["-drive", f"file={path},if=none,id=d{number},format=raw,"
                 f"cache=unsafe{more}",
-                "-device", f"virtio-blk-pci,drive=d{number},"
-                f"serial={Path(path).stem[:20]},multifunction=on,"
-                f"addr={number // 8 + 8:#x}.{number % 8}"]
+                "-device", f"virtio-blk-pci,drive=d{number},id=disk{number},"
+                f"serial={Path(path).stem[:20]},{place}"]
     return out
+
+
+def monitor(console, commands):
+    """Give the QEMU behind this console (name, arguments) commands."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(f"{console}.qmp")
+        stream = sock.makefile("rw")
+        stream.readline()
+        for name, arguments in [("qmp_capabilities", {}), *commands]:
+            json.dump({"execute": name, "arguments": arguments}, stream)
+            stream.flush()
+            answer = json.loads(stream.readline())
+            while "event" in answer:
+                answer = json.loads(stream.readline())
+            if "return" not in answer:
+                print(f"guest: {name}: {answer}", file=sys.stderr)
 
 
 def slow_down(args):
     """From now on the disks named by --slow take so many writes a second."""
-    with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(f"{args.console}.qmp")
-        stream = sock.makefile("rw")
-        stream.readline()
-        commands = [("qmp_capabilities", {})]
-        for spec in args.slow:
-            stem, _, rate = spec.rpartition("=")
-            number = [Path(drive.split(",")[0]).stem
-                      for drive in args.drive].index(stem)
-            commands.append(("block_set_io_throttle", {
-                "device": f"d{number}", "bps": 0, "bps_rd": 0, "bps_wr": 0,
-                "iops": 0, "iops_rd": 0, "iops_wr": int(rate)}))
-        for name, arguments in commands:
-            json.dump({"execute": name, "arguments": arguments}, stream)
-            stream.flush()
-            answer = json.loads(stream.readline())
-            if "return" not in answer:
-                print(f"guest: {name}: {answer}", file=sys.stderr)
+    commands = []
+    for spec in args.slow:
+        stem, _, rate = spec.rpartition("=")
+        number = [Path(drive.split(",")[0]).stem
+                  for drive in args.drive].index(stem)
+        commands.append(("block_set_io_throttle", {
+            "device": f"d{number}", "bps": 0, "bps_rd": 0, "bps_wr": 0,
+            "iops": 0, "iops_rd": 0, "iops_wr": int(rate)}))
+    monitor(args.console, commands)
 
 
 def qemu_command(args, tree, initrd):
@@ -308,7 +322,10 @@ def qemu_command(args, tree, initrd):
         "-serial", f"file:{args.console}", "-serial", "stdio",
         "-qmp", f"unix:{args.console}.qmp,server=on,wait=off",
         "-device", "virtio-rng-pci",
-        "-netdev", "user,id=n0", "-device", "virtio-net-pci,netdev=n0",
+        "-netdev", "user,id=n0" + "".join(
+            f",hostfwd=tcp:127.0.0.1:{spec.replace('=', '-:')}"
+            for spec in args.forward),
+        "-device", "virtio-net-pci,netdev=n0",
         *drive_arguments(args.drive)]
 
 
@@ -345,7 +362,8 @@ def boot(args, cache):
     initrd.write_bytes(data + b"\0" * (-len(data) % 512)
                        + script_initramfs(args))
     command = qemu_command(args, tree, initrd)
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL,
+    with subprocess.Popen(command, stdin=None if args.root
+                          else subprocess.DEVNULL,
                           stdout=subprocess.PIPE) as process:
         signal.signal(signal.SIGTERM, lambda *_: process.kill())
         try:
@@ -381,6 +399,11 @@ def main():
     parser.add_argument("--slow", action="append", default=[],
                         metavar="DISK=N", help="when the script prints "
                         "\"@slow\", limit this disk to N writes a second")
+    parser.add_argument("--root", action="store_true",
+                        help="boot the system on the first disk")
+    parser.add_argument("--forward", action="append", default=[],
+                        metavar="PORT=PORT",
+                        help="a port of our loopback leads to the guest's")
     parser.add_argument("--console", default="/tmp/dozo-vm.console")
     parser.add_argument("--timeout", type=float, default=120)
     parser.add_argument("--memory", type=int, default=512)

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # First process of the guest: mount, load the boot modules, bring up the
 # network, run /guest_script with its output on the second serial port, say
-# how it ended, power off.
+# how it ended, power off.  If there is a /guest_root, go on with the system on
+# the first disk instead.
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -15,6 +16,12 @@ ln -s /proc/self/fd /dev/fd
 while read -r module; do
 	insmod "/modules/$module" || echo "init: $module not loaded"
 done </modules/boot.needs
+
+if [ -e /guest_root ]; then
+	mount -t ext4 /dev/vda /mnt || echo "init: no system on /dev/vda"
+	umount /tmp /run /dev /sys /proc
+	exec switch_root /mnt /sbin/init
+fi
 
 ip link set lo up
 for dev in /sys/class/net/*; do

@@ -1,0 +1,311 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""package.py DIRECTORY BUILD: install the package in a guest and use it.
+
+DIRECTORY holds system.img, a Debian with /dozo.deb and a shell on its second
+serial port, and disk0.img to disk4.img, blank.  Prints PASS and FAIL lines.
+"""
+import json
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import guest
+
+HERE = Path(__file__).resolve().parent
+DIRECTORY, BUILD = Path(sys.argv[1]), Path(sys.argv[2])
+PASSWORD = "correct horse battery"
+BOOT_S = 300            # software emulation, other tests beside
+INSECURE = ssl.create_default_context()
+INSECURE.check_hostname = False
+INSECURE.verify_mode = ssl.CERT_NONE
+
+
+def check(name, condition, why=""):
+    print(f"PASS {name}" if condition else f"FAIL {name}: {why}", flush=True)
+    return condition
+
+
+def free_ports():
+    import socket
+    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [sock.getsockname()[1] for sock in socks]
+    for sock in socks:
+        sock.close()
+    return ports
+
+
+def until(what, seconds, function):
+    """What function() gives, once that is true; None when out of time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            value = function()
+            if value:
+                return value
+        except (OSError, KeyError, ValueError):
+            pass
+        time.sleep(0.25)
+    print(f"# after {seconds} s still not: {what}")
+    return None
+
+
+class Guest:
+    """The box: its shell, its page, its target."""
+
+    def __init__(self):
+        self.page_port, self.iscsi_port = free_ports()
+        self.console = DIRECTORY / "guest.console"
+        self.headers = {"Host": "10.0.2.15:8443"}
+        self.process = None
+
+    def start(self):
+        drives = ["system", *(f"disk{i}" for i in range(5))]
+        self.process = subprocess.Popen(
+            [sys.executable, HERE / "guest.py", "--root", "--timeout", "900",
+             "--console", self.console, "--memory", "1024",
+             "--forward", f"{self.page_port}=8443",
+             "--forward", f"{self.iscsi_port}=3260",
+             *(part for name in drives
+               for part in ("--drive", DIRECTORY / f"{name}.img"))],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=sys.stdout, text=True)
+        begin = time.monotonic()
+        up = self._read_until("@up")[0]
+        print(f"# the guest is up after {time.monotonic() - begin:.0f} s")
+        return up
+
+    def _read_until(self, mark):
+        lines = []
+        for line in self.process.stdout:
+            line = line.rstrip("\n")
+            if line.startswith(mark):
+                return True, line, lines
+            lines.append(line)
+        return False, "", lines
+
+    def shell(self, command):
+        """Run one line; (status, output)."""
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        _, mark, lines = self._read_until("@done")
+        return (int(mark.split()[1]) if mark else 255,
+                "\n".join(lines).strip())
+
+    def shell_ok(self, name, command):
+        status, text = self.shell(command)
+        check(name, status == 0, f"status {status}: {text[-400:]}")
+        return text
+
+    def ended(self, seconds):
+        try:
+            self.process.wait(seconds)
+            return True
+        except subprocess.TimeoutExpired:
+            return False
+
+    def api(self, method, path, body=None):
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.page_port}/api/v1{path}", method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={**self.headers, **({} if body is None else
+                     {"Content-Type": "application/json"})})
+        try:
+            with urllib.request.urlopen(request, timeout=60,
+                                        context=INSECURE) as answer:
+                return answer.status, json.load(answer), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error), error.headers
+
+    def log_in(self, path, body):
+        status, answer, headers = self.api("POST", path, body)
+        if status in (200, 201):
+            self.headers["Cookie"] = headers["Set-Cookie"].split(";")[0]
+            self.headers["X-CSRF-Token"] = answer["csrf"]
+        return status
+
+
+def install(box):
+    text = box.shell_ok("the package installs", "DEBIAN_FRONTEND="
+                        "noninteractive apt-get install -y "
+                        "--no-install-recommends /dozo.deb 2>&1")
+    check("the installation warns of nothing",
+          "warning" not in text.lower(), text[-300:])
+    box.shell_ok("dozod is active", "systemctl is-active dozod")
+    text = box.shell("grep -E '^(Uid|CapEff)' /proc/$(pidof dozod)/status; "
+                     "id -u dozo")[1]
+    uid = text.split("\n")[-1]
+    check("dozod runs as dozo", re.search(rf"^Uid:\t{uid}\t", text, re.M),
+          text)
+    check("dozod has four capabilities", "CapEff:\t00000000000004e0" in text,
+          text)
+    text = box.shell("grep -E '^(Uid|CapEff|CapPrm)' /proc/$(pidof "
+                     "dozo-webui)/status; id -u dozo-webui")[1]
+    uid = text.split("\n")[-1]
+    check("the page runs as dozo-webui, without capabilities",
+          re.search(rf"^Uid:\t{uid}\t", text, re.M) and
+          text.count("\t0000000000000000") == 2, text)
+    text = box.shell("systemd-analyze security dozod --no-pager")[1]
+    figure = re.search(r"exposure level.*: ([0-9.]+)", text)
+    check("systemd-analyze security is at most 2.6",
+          figure and float(figure.group(1)) <= 2.6, text[-200:])
+    print(f"# systemd-analyze security: {figure and figure.group(1)}")
+
+
+def set_up(box):
+    text = box.shell("journalctl -u dozod -o cat --no-pager")[1]
+    token = re.search(r"set-up token (\S+)", text)
+    if not check("the journal has the set-up token", token, text[-300:]):
+        return False
+    status = box.log_in("/setup", {"token": token.group(1), "name": "admin",
+                                   "password": PASSWORD})
+    check("first set-up", status in (200, 201), status)
+    disks = box.api("GET", "/disks")[1]
+    mine = [disk["path"] for disk in disks if disk["contents"] == ""]
+    if not check("five blank disks are offered, the system's is not",
+                 len(mine) == 5, json.dumps(disks)):
+        return False
+    status, answer, _ = box.api("POST", "/pools", {
+        "name": "tank", "disk": mine[:4]})
+    check("a pool of four disks", status in (200, 201, 202), answer)
+    check("the pool is there", until("the pool", 120, lambda: box.api(
+        "GET", "/pools/tank")[1]["state"] == "online"), "no")
+    for path, body in [
+            ("/volumes", {"volume": "tank/vms", "size": "300M"}),
+            ("/targets", {"name": "store", "iqn": "iqn.2026-01.test:store"}),
+            ("/mappings", {"volume": "tank/vms", "host": "any",
+                           "target": "store", "lun": 0})]:
+        status, answer, _ = box.api("POST", path, body)
+        check(f"POST {path}", status in (200, 201), answer)
+    return True
+
+
+def write(box):
+    """A load that verifies, beside what happens to the box."""
+    load = subprocess.Popen(
+        [BUILD / "tests/tools/wverify", "-p", str(2 * BOOT_S), "-m", "32",
+         f"iscsi://127.0.0.1:{box.iscsi_port}/iqn.2026-01.test:store/0"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    first = load.stdout.readline().strip()
+    check("an initiator writes", first == "ready", first)
+    return load
+
+
+def end_load(load, name):
+    load.send_signal(signal.SIGTERM)
+    text = load.communicate(timeout=BOOT_S)[0]
+    check(f"{name}: all that was acknowledged is there",
+          load.returncode == 0, text[-300:])
+
+
+def document(box):
+    config = box.api("GET", "/config")[1]
+    return {key: config[key] for key in ("pools", "volumes", "targets",
+                                         "hosts", "mappings")
+            if key in config}
+
+
+def reboot(box):
+    before = document(box)
+    load = write(box)
+    time.sleep(3)
+    begin = time.monotonic()
+    box.process.stdin.write("systemctl reboot\n")
+    box.process.stdin.flush()
+    check("the guest goes down", box.ended(120), "it does not")
+    print(f"# down after {time.monotonic() - begin:.0f} s")
+    if not check("the guest comes up again", box.start(), "it does not"):
+        return
+    check("the page is back", until("login", 60, lambda: box.log_in(
+        "/session", {"user": "admin", "password": PASSWORD}) in (200, 201)),
+        "no")
+    pool = until("the pool", 30, lambda: box.api("GET", "/pools/tank")[1])
+    check("the pool is healthy", pool and pool["health"] == "healthy", pool)
+    check("the configuration is as before", document(box) == before,
+          "it differs")
+    text = box.shell("cat /proc/mdstat; cat /sys/class/block/md*/size")[1]
+    check("Linux has not assembled our disks", "active" not in text, text)
+    time.sleep(3)
+    end_load(load, "reboot")
+
+
+def upgrade(box):
+    """The same version again: dpkg does what it does in an upgrade."""
+    load = write(box)
+    text = box.shell_ok("the package is installed over itself",
+                        "DEBIAN_FRONTEND=noninteractive dpkg -i /dozo.deb "
+                        "2>&1")
+    check("dpkg says that sessions pause", "sessions pause" in text,
+          text[-300:])
+    box.shell_ok("dozod is active after the upgrade",
+                 "systemctl is-active dozod")
+    check("login after the upgrade", until("login", 60, lambda: box.log_in(
+        "/session", {"user": "admin", "password": PASSWORD}) in (200, 201)),
+        "no")
+    time.sleep(2)
+    end_load(load, "upgrade")
+
+
+def pull(box):
+    members = box.api("GET", "/pools/tank")[1]["members"]
+    serial = box.shell("cat /sys/block/" + members[2]["path"].rsplit("/")[-1]
+                       + "/serial")[1]
+    load = write(box)
+    begin = time.monotonic()
+    # The system is disk0 to QEMU, disk0.img is disk1.
+    guest.monitor(box.console, [("device_del", {
+        "id": f"disk{int(serial[-1]) + 1}"})])
+    pool = until("degraded", 30, lambda: (lambda pool: pool if
+                 pool["health"] == "degraded" else None)(
+                     box.api("GET", "/pools/tank")[1]))
+    took = time.monotonic() - begin
+    check("a pulled disk shows as degraded within 10 s",
+          pool and took < 10, f"{took:.0f} s, {pool or members}")
+    status = box.api("GET", "/status")[1]
+    check("the status says so", status.get("health") != "healthy", status)
+    time.sleep(2)
+    end_load(load, "pulled disk")
+
+
+def stop(box):
+    begin = time.monotonic()
+    box.shell_ok("dozod stops", "systemctl stop dozod")
+    took = time.monotonic() - begin
+    check("within 5 s", took < 5, f"{took:.0f} s")
+    text = box.shell("systemctl show dozod -p Result -p ExecMainStatus")[1]
+    check("cleanly", "Result=success" in text and "ExecMainStatus=0" in text,
+          text)
+    box.process.stdin.write("systemctl poweroff\n")
+    box.process.stdin.flush()
+    check("the guest powers off", box.ended(120), "it does not")
+
+
+def main():
+    box = Guest()
+    try:
+        if not check("the guest boots", box.start(), "it does not"):
+            return 1
+        install(box)
+        if not set_up(box):
+            return 1
+        reboot(box)
+        upgrade(box)
+        pull(box)
+        stop(box)
+        return 0
+    finally:
+        if box.process and box.process.poll() is None:
+            box.process.terminate()
+        for line in box.console.read_text(errors="replace").splitlines():
+            if "dozo" in line and ("fail" in line.lower()):
+                print(f"# {line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
