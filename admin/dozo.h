@@ -24,6 +24,7 @@
 
 struct control;
 struct events;
+struct recorder;
 struct renewal;
 struct jobs;
 struct page;
@@ -85,6 +86,7 @@ struct dozo {
 	struct target_server *server;
 	struct control *control;
 	struct events *events;
+	struct recorder *recorder;
 	struct jobs *jobs;
 	struct page *page;
 	struct dozo_pools pools;

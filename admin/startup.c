@@ -21,6 +21,7 @@
 
 #include "admin/apply.h"
 #include "admin/control.h"
+#include "admin/history.h"
 #include "admin/memory.h"
 #include "admin/page.h"
 #include "admin/pools.h"
@@ -326,7 +327,7 @@ dozo_start(struct dozo *d, struct err *err)
 	reconcile(d);
 	if (dozo_apply(d, err) != 0 ||
 	    open_patiently(d, open_control, 0, err) != 0 ||
-	    open_portals(d, err) != 0)
+	    open_portals(d, err) != 0 || history_start(d, err) != 0)
 		return -err->code;
 	page_start(d);
 	return 0;
@@ -391,6 +392,7 @@ dozo_stop(struct dozo *d)
 
 	d->stopping = true;
 	page_stop(d);
+	history_stop(d);
 	memset(downs, 0, sizeof(downs));
 	if (d->loop != NULL && d->jobs != NULL) {
 		wait_for(d, &control, stop_control);

@@ -14,6 +14,7 @@ const struct verb verbs[] = {
 	{ "session.drop", verb_session_drop, NULL, NULL },
 	{ "knocks", verb_knocks, NULL, NULL },
 	{ "stats", verb_stats, NULL, NULL },
+	{ "history", verb_history, NULL, NULL },
 	{ "events", verb_events, NULL, NULL },
 	{ "job.list", verb_job_list, NULL, NULL },
 	{ "job.show", verb_job_show, NULL, NULL },

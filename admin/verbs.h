@@ -20,6 +20,9 @@ void verb_events(struct req *req);
 void verb_job_list(struct req *req);
 void verb_job_show(struct req *req);
 
+/* verb_history.c */
+void verb_history(struct req *req);
+
 /* verb_disk.c */
 void verb_disk_list(struct req *req);
 void verb_disk_list_end(struct req *req);
