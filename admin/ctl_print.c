@@ -62,7 +62,8 @@ static const struct table tables[] = {
 	    { "SIZE", "size", COL_SIZE }, { "MODEL", "model", COL_TEXT },
 	    { "SERIAL", "serial", COL_TEXT },
 	    { "CONTENTS", "contents", COL_TEXT },
-	    { "POOL", "pool", COL_TEXT }, { "STATE", "state", COL_TEXT } } },
+	    { "POOL", "pool", COL_TEXT }, { "STATE", "state", COL_TEXT },
+	    { "NOTE", "note", COL_TEXT } } },
 	{ "sessions", "no sessions", { { "ID", "id", COL_TEXT },
 	    { "INITIATOR", "initiator", COL_TEXT },
 	    { "TARGET", "target", COL_TEXT }, { "HOST", "host", COL_TEXT },
@@ -332,6 +333,64 @@ print_pool(const json_t *pool)
 }
 
 static void
+print_volume(const json_t *volume)
+{
+	const json_t *maps = json_object_get(volume, "mappings");
+	char size[32], created[32];
+
+	print_time(json_num(volume, "created_s"), created, sizeof(created));
+	printf("volume %s/%s: %s (%s bytes)\n"
+	    "  write policy %s, created %s\n  NAA %s, serial %s\n",
+	    json_text(volume, "pool"), json_text(volume, "name"),
+	    size_print(json_size(volume, "size"), size, sizeof(size)),
+	    json_text(volume, "size"), json_text(volume, "write_policy"),
+	    created, json_text(volume, "naa"), json_text(volume, "serial"));
+	for (size_t i = 0; i < json_array_size(maps); i++) {
+		const json_t *m = json_array_get(maps, i);
+
+		printf("  host %s: LUN %d on target %s%s\n",
+		    json_text(m, "host"), (int)json_num(m, "lun"),
+		    json_text(m, "target"), json_is_true(json_object_get(m,
+		    "read_only")) ? ", read-only" : "");
+	}
+	if (json_array_size(maps) == 0)
+		printf("  nobody may use it: see `dozoctl map --help`\n");
+}
+
+/* Counters of volumes, then of members; the rest is for machines. */
+static void
+print_stats(const json_t *stats)
+{
+	static const struct table volumes = { NULL, "no volumes", {
+		{ "POOL", "pool", COL_TEXT }, { "VOLUME", "name", COL_TEXT },
+		{ "READS", "reads", COL_TEXT },
+		{ "WRITES", "writes", COL_TEXT },
+		{ "READ", "read_bytes", COL_SIZE },
+		{ "WRITTEN", "write_bytes", COL_SIZE },
+		{ "ERRORS", "errors", COL_TEXT } } };
+	static const struct table members = { NULL, "no members", {
+		{ "MEMBER", "path", COL_TEXT }, { "READS", "reads", COL_TEXT },
+		{ "WRITES", "writes", COL_TEXT },
+		{ "READ", "read_bytes", COL_SIZE },
+		{ "WRITTEN", "write_bytes", COL_SIZE },
+		{ "READ ERRORS", "read_errors", COL_TEXT },
+		{ "WRITE ERRORS", "write_errors", COL_TEXT },
+		{ "CORRECTED", "corrected_errors", COL_TEXT } } };
+	const json_t *pools = json_object_get(stats, "pools");
+
+	print_table(&volumes, json_object_get(stats, "volumes"));
+	for (size_t i = 0; i < json_array_size(pools); i++) {
+		const json_t *p = json_array_get(pools, i);
+
+		printf("\npool %s: %" JSON_INTEGER_FORMAT " full stripe "
+		    "writes, %" JSON_INTEGER_FORMAT " partial ones\n",
+		    json_text(p, "name"), json_num(p, "full_writes"),
+		    json_num(p, "rmw_writes") + json_num(p, "rcw_writes"));
+		print_table(&members, json_object_get(p, "members"));
+	}
+}
+
+static void
 print_status(const json_t *status)
 {
 	const json_t *problems = json_object_get(status, "problems");
@@ -478,6 +537,10 @@ ctl_print(const struct ctl *ctl, const json_t *result)
 		print_status(result);
 	} else if (strcmp(verb, "pool.status") == 0) {
 		print_pool(result);
+	} else if (strcmp(verb, "volume.show") == 0) {
+		print_volume(result);
+	} else if (strcmp(verb, "stats") == 0) {
+		print_stats(result);
 	} else if (strcmp(verb, "rescue") == 0) {
 		print_rescue(result);
 	} else if (strcmp(verb, "config.import") == 0) {

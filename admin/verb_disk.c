@@ -76,6 +76,30 @@ add_use(json_t *json, struct dozo *d, const char *path)
 	}
 }
 
+/* Why a disk that no pool uses is not free. */
+static void
+add_note(json_t *json, const struct dozo *d, const struct disk *disk)
+{
+	char text[400] = "";
+
+	if (json_object_get(json, "pool") != NULL)
+		return;
+	if (disk->holder[0] != '\0')
+		snprintf(text, sizeof(text), "in use by %s", disk->holder);
+	for (unsigned i = 0; i < d->doc->npools; i++) {
+		const struct doc_pool *pool = &d->doc->pools[i];
+
+		if (strcmp(disk->uuid, pool->array_uuid) == 0 &&
+		    strncmp(disk->contents, "linux_raid_member", 17) == 0)
+			snprintf(text, sizeof(text), "was a member of pool "
+			    "%s, which goes on without it: take it back with "
+			    "`dozoctl pool re-add %s --disk %.100s`",
+			    pool->name, pool->name, disk->path);
+	}
+	if (text[0] != '\0')
+		json_object_set_new(json, "note", json_string(text));
+}
+
 static json_t *
 disk_json(struct dozo *d, const struct disk *disk)
 {
@@ -87,8 +111,13 @@ disk_json(struct dozo *d, const struct disk *disk)
 	    "present", (int)disk->present, "contents", disk->contents);
 
 	assert(disk->path[0] != '\0');
-	if (json != NULL)
-		add_use(json, d, disk->path);
+	if (json == NULL)
+		return NULL;
+	if (disk->holder[0] != '\0')
+		json_object_set_new(json, "holder",
+		    json_string(disk->holder));
+	add_use(json, d, disk->path);
+	add_note(json, d, disk);
 	return json;
 }
 

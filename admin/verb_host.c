@@ -100,6 +100,20 @@ any_json(void)
 	    "iqns", "networks", "preset", "", "built_in", 1);
 }
 
+/* Every initiator is what the host any is for. */
+static bool
+refuse_everybody(struct req *req, const struct doc_host *host)
+{
+	if (host->niqns > 0 || host->nnetworks > 0 ||
+	    host->chap.user[0] != '\0')
+		return false;
+	err_set(&req->err, EINVAL, "host %s would be every initiator",
+	    host->name);
+	err_hint(&req->err, "Give --iqn, --network or --chap-user, or map to "
+	    "the host any.");
+	return true;
+}
+
 void
 verb_host_create(struct req *req)
 {
@@ -118,14 +132,8 @@ verb_host_create(struct req *req)
 			req_result(req, any_json(), false);
 		return;
 	}
-	if (host.niqns == 0 && host.nnetworks == 0 &&
-	    host.chap.user[0] == '\0') {
-		err_set(&req->err, EINVAL, "host %s would be every initiator",
-		    host.name);
-		err_hint(&req->err, "Give --iqn, --network or --chap-user, or "
-		    "map to the host any.");
+	if (refuse_everybody(req, &host))
 		return;
-	}
 	has = doc_host(doc, host.name);
 	if (has != NULL) {
 		if (!same_host(has, &host)) {
@@ -145,6 +153,67 @@ verb_host_create(struct req *req)
 	*has = host;
 	if (doc_check(doc, &req->err) == 0)
 		req_result(req, doc_host_json(has, false), true);
+}
+
+/* Take from the arguments what is there; the rest stays. */
+static void
+host_merge(const struct req *req, struct doc_host *h,
+    const struct doc_host *given)
+{
+	const json_t *args = req->args;
+
+	if (json_object_get(args, "preset") != NULL)
+		memcpy(h->preset, given->preset, sizeof(h->preset));
+	if (json_object_get(args, "iqn") != NULL) {
+		h->niqns = given->niqns;
+		memcpy(h->iqn, given->iqn, sizeof(h->iqn));
+	}
+	if (json_object_get(args, "network") != NULL) {
+		h->nnetworks = given->nnetworks;
+		memcpy(h->network, given->network, sizeof(h->network));
+	}
+	if (arg_bool(req, "no_chap")) {
+		memset(&h->chap, 0, sizeof(h->chap));
+		memset(&h->mutual, 0, sizeof(h->mutual));
+	}
+	if (given->chap.user[0] != '\0')
+		memcpy(h->chap.user, given->chap.user, sizeof(h->chap.user));
+	if (given->chap.secret[0] != '\0')
+		memcpy(h->chap.secret, given->chap.secret,
+		    sizeof(h->chap.secret));
+	if (given->mutual.user[0] != '\0')
+		memcpy(h->mutual.user, given->mutual.user,
+		    sizeof(h->mutual.user));
+	if (given->mutual.secret[0] != '\0')
+		memcpy(h->mutual.secret, given->mutual.secret,
+		    sizeof(h->mutual.secret));
+}
+
+void
+verb_host_set(struct req *req)
+{
+	const char *name = arg_text(req, "name");
+	const struct doc_host *has = doc_host(req->dozo->doc, name);
+	struct doc_host given = { 0 }, *host;
+	struct doc *doc;
+
+	assert(req->locked && req->next == NULL);
+	if (has == NULL) {
+		err_set(&req->err, ENOENT, "there is no host %s%s", name,
+		    strcmp(name, DOC_HOST_ANY) == 0 ? " that can be changed" :
+		    "");
+		err_hint(&req->err, "`dozoctl host list` shows them.");
+		return;
+	}
+	if (!req_etag_ok(req, doc_host_json(has, false)) ||
+	    !host_from_args(req, &given) ||
+	    (doc = req_next_doc(req)) == NULL)
+		return;
+	host = doc_host(doc, name);
+	host_merge(req, host, &given);
+	if (refuse_everybody(req, host) || doc_check(doc, &req->err) != 0)
+		return;
+	req_result(req, doc_host_json(host, false), !same_host(host, has));
 }
 
 void
@@ -271,6 +340,36 @@ map_exists(struct req *req, const struct doc_map *map)
 	err_hint(&req->err, "Unmap it first.");
 }
 
+/*
+ * CHAP for one host is no protection if every initiator may use the same
+ * volume: say so, it may still be wanted.
+ */
+static void
+warn_any(struct req *req, const struct doc *doc, const struct doc_map *map)
+{
+	bool any = strcmp(map->host, DOC_HOST_ANY) == 0;
+	char text[320];
+
+	for (unsigned i = 0; i < doc->nmaps; i++) {
+		const struct doc_map *m = &doc->maps[i];
+		bool m_any = strcmp(m->host, DOC_HOST_ANY) == 0;
+		const struct doc_host *host = doc_host(doc, any ? m->host :
+		    map->host);
+
+		if (m_any == any || host == NULL ||
+		    host->chap.user[0] == '\0' ||
+		    strcmp(m->volume_uuid, map->volume_uuid) != 0)
+			continue;
+		snprintf(text, sizeof(text), "every initiator may use %s/%s "
+		    "without a secret, although host %s needs CHAP: unmap it "
+		    "from " DOC_HOST_ANY " unless that is wanted", map->pool,
+		    map->volume, host->name);
+		json_object_set_new(req->result, "warning",
+		    json_string(text));
+		return;
+	}
+}
+
 void
 verb_map(struct req *req)
 {
@@ -302,8 +401,10 @@ verb_map(struct req *req)
 	snprintf(map->target, sizeof(map->target), "%s", target);
 	map->lun = (uint16_t)lun;
 	map->read_only = arg_bool(req, "read_only");
-	if (doc_check(doc, &req->err) == 0)
-		req_result(req, doc_map_json(map), true);
+	if (doc_check(doc, &req->err) != 0)
+		return;
+	req_result(req, doc_map_json(map), true);
+	warn_any(req, doc, map);
 }
 
 /* By UUID, or by name if the volume is gone: orphans can be unmapped. */

@@ -51,6 +51,7 @@ const struct verb verbs[] = {
 	{ "portal.list", verb_portal_list, NULL, NULL },
 	{ "portal.remove", verb_portal_remove, NULL, NULL },
 	{ "host.create", verb_host_create, NULL, NULL },
+	{ "host.set", verb_host_set, NULL, NULL },
 	{ "host.list", verb_host_list, NULL, NULL },
 	{ "host.delete", verb_host_delete, NULL, NULL },
 	{ "map", verb_map, NULL, NULL },

@@ -86,6 +86,7 @@ void verb_portal_remove(struct req *req);
 
 /* verb_host.c */
 void verb_host_create(struct req *req);
+void verb_host_set(struct req *req);
 void verb_host_list(struct req *req);
 void verb_host_delete(struct req *req);
 void verb_map(struct req *req);

@@ -278,6 +278,84 @@ def test_secrets_go_in_and_never_come_out():
                 "other-secret-0123")
 
 
+def test_a_host_is_changed_while_others_stay():
+    with Box() as b:
+        b.pool()
+        b.ok("host", "create", "h", "--iqn", "iqn.2026-01.test:old")
+        b.lun(host="h")
+        with Session(b, name="iqn.2026-01.test:old") as old:
+            assert old.alive()
+            dry = b.ok("host", "set", "h", "--iqn", "iqn.2026-01.test:new",
+                       "--dry-run", "--json").json()
+            assert dry["changed"] is True and old.alive()
+            b.ok("host", "set", "h", "--preset", "vmware")
+            assert old.alive()
+        b.ok("host", "set", "h", "--iqn", "iqn.2026-01.test:new")
+        assert Session(b, name="iqn.2026-01.test:old").status == 2
+        assert Session(b, name="iqn.2026-01.test:new").status == 0
+        host = b.get("host", "list")[0]
+        assert host["preset"] == "vmware", host
+        b.ok("host", "set", "h", "--chap-user", "u", "--chap-secret",
+             "0123456789ab")
+        assert Session(b, name="iqn.2026-01.test:new").status != 0
+        b.ok("host", "set", "h", "--chap-user", "other")
+        secrets = b.get("config", "export", "--secrets")["hosts"][0]["chap"]
+        assert secrets == {"user": "other", "secret": "0123456789ab"}
+        assert b.ok("host", "set", "h", "--chap-user", "other",
+                    "--json").json()["changed"] is False
+        b.ok("host", "set", "h", "--no-chap")
+        assert Session(b, name="iqn.2026-01.test:new").status == 0
+        etag = b.get("host", "list")[0]["etag"]
+        b.ok("host", "set", "h", "--preset", "linux", "--if-match", etag)
+        b.fails(4, "changed", "host", "set", "h", "--preset", "windows",
+                "--if-match", etag)
+        b.fails(3, "no host none", "host", "set", "none", "--preset", "linux")
+        b.fails(3, "can be changed", "host", "set", "any", "--preset",
+                "linux")
+        b.fails(2, "no preset", "host", "set", "h", "--preset", "amiga")
+        assert b.call("host.set", {"name": "h", "iqn": []})["error"][
+            "text"].endswith("would be every initiator")
+
+
+def test_any_beside_chap_is_warned_of():
+    with Box() as b:
+        b.pool()
+        b.ok("host", "create", "h", "--iqn", "iqn.2026-01.x:a", "--chap-user",
+             "u", "--chap-secret", "0123456789ab")
+        b.ok("host", "create", "open", "--iqn", "iqn.2026-01.x:b")
+        b.lun(host="open")
+        assert "warning" not in b.ok("map", "tank/v", "--host", "h",
+                                     "--target", "t").out
+        assert "although host h needs CHAP" in b.ok(
+            "map", "tank/v", "--host", "any", "--target", "t").out
+        b.ok("unmap", "tank/v", "--host", "h", "--target", "t")
+        assert "warning" in b.ok("map", "tank/v", "--host", "h", "--target",
+                                 "t", "--json").json()
+
+
+def test_a_member_that_was_left_out_says_why_it_is_not_free():
+    with Box() as b:
+        b.pool(n=4)
+        lost = b.path("d1.img")
+        b.ok("disk", "fail", lost)
+        b.ok("pool", "stop", "tank")
+        b.ok("pool", "start", "tank")
+        disk = b.ok("disk", "show", lost, "--json").json()
+        assert "pool" not in disk, disk
+        assert f"pool re-add tank --disk {lost}" in disk["note"], disk
+        assert "note" not in b.ok("disk", "show", b.path("d0.img"),
+                                  "--json").json()
+
+
+def test_the_last_hour_is_shown():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        assert b.get("history")[-1]["time_s"] > 0
+        assert b.ok("history").out.startswith("TIME")
+        b.fails(3, "no history of tank/none", "history", "tank/none")
+
+
 def test_hosts_are_checked():
     with Box() as b:
         b.fails(2, "would be every initiator", "host", "create", "h")
