@@ -82,6 +82,9 @@ static const struct table tables[] = {
 	    { "READ P50 US", "read_p50_us", COL_TEXT },
 	    { "P99", "read_p99_us", COL_TEXT },
 	    { "WRITE P99", "write_p99_us", COL_TEXT } } },
+	{ "log", "nothing was logged", { { "TIME", "time_s", COL_TIME },
+	    { "LEVEL", "level", COL_TEXT }, { "AREA", "area", COL_TEXT },
+	    { "TEXT", "text", COL_TEXT } } },
 	{ "ops", "nothing is in flight", { { "AGE MS", "age_ms", COL_REAL },
 	    { "WORK", "text", COL_TEXT } } },
 	{ "job.list", "no jobs", { { "ID", "id", COL_TEXT },
@@ -95,6 +98,7 @@ static const struct table tables[] = {
 	    { "EXPIRES", "expires_s", COL_TIME } } },
 	{ "config.history", "no history", {
 	    { "GENERATION", "generation", COL_TEXT },
+	    { "WRITTEN", "written_s", COL_TIME },
 	    { "IN FORCE", "current", COL_BOOL } } },
 };
 
@@ -545,7 +549,8 @@ ctl_print(const struct ctl *ctl, const json_t *result)
 		print_rescue(result);
 	} else if (strcmp(verb, "config.import") == 0) {
 		print_changes(result);
-	} else if (strcmp(verb, "config.export") == 0) {
+	} else if (strcmp(verb, "config.export") == 0 ||
+	    strcmp(verb, "support-bundle") == 0) {
 		json_dumpf(result, stdout, JSON_INDENT(2));
 		printf("\n");
 	} else if (strcmp(verb, "events") == 0) {

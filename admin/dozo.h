@@ -158,5 +158,7 @@ void events_free(struct dozo *d);
 void event_emit(struct dozo *d, const char *kind, json_t *data);
 /* Events after `since`, oldest first; a new array. */
 json_t *events_since(struct dozo *d, uint64_t since, unsigned max);
+/* The last lines of the log, at most `max`, oldest first; a new array. */
+json_t *log_lines(struct dozo *d, uint64_t max);
 
 #endif

@@ -53,6 +53,10 @@ const struct verb_schema verb_schemas[] = {
 	{ "events", 0, "show what happened lately",
 	    ARGS({ "since", ARG_NUMBER, 0, "SEQ", "only later ones" },
 	    { "follow", ARG_BOOL, 0, NULL, "go on as they happen" }) },
+	{ "log", 0, "show the last lines of the log",
+	    ARGS({ "lines", ARG_NUMBER, 0, "N", "at most so many" }) },
+	{ "support-bundle", 0, "print all that helps to find a fault, without "
+	    "secrets", NULL, 0 },
 	/* --- disks --- */
 	{ "disk.list", 0, "list disks and image files and what is on them",
 	    NULL, 0 },

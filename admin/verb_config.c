@@ -88,18 +88,66 @@ verb_config_export_end(struct req *req)
 	doc_free(export->doc);
 }
 
-void
-verb_config_history(struct req *req)
+/* --- history --- */
+
+struct history_work {
+	struct work work;
+	struct state *state;
+	json_t *list;
+};
+
+/* On the helper thread. */
+static void
+history_read(void *arg)
 {
+	struct history_work *w = arg;
 	uint64_t generations[STATE_HISTORY + 2];
-	unsigned n = state_history(req->dozo->state, generations,
+	unsigned n = state_history(w->state, generations,
 	    nitems(generations));
 
 	assert(n <= nitems(generations));
-	req->result = json_array();
-	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(req->result, json_pack("{s:I, s:b}",
-		    "generation", (json_int_t)generations[i], "current", 0));
+	for (unsigned i = 0; i < n; i++) {
+		char name[48], *text = NULL;
+		json_t *doc = NULL;
+		size_t len;
+
+		state_history_name(generations[i], name, sizeof(name));
+		if (state_read(w->state, name, &text, &len, NULL) == 0)
+			doc = json_loadb(text, len, 0, NULL);
+		json_array_append_new(w->list, json_pack("{s:I, s:b, s:I}",
+		    "generation", (json_int_t)generations[i], "current", 0,
+		    "written_s", json_integer_value(json_object_get(doc,
+		    "written_s"))));
+		json_decref(doc);
+		free(text);
+	}
+}
+
+void
+verb_config_history(struct req *req)
+{
+	struct history_work *w = calloc(1, sizeof(*w));
+
+	assert(req->work == NULL && !req->locked);
+	if (w == NULL || (w->list = json_array()) == NULL) {
+		free(w);
+		err_set(&req->err, ENOMEM, "out of memory");
+		return;
+	}
+	req->work = w;
+	w->state = req->dozo->state;
+	work_start(req->dozo->worker, &w->work, history_read, w, &req->op);
+}
+
+void
+verb_config_history_end(struct req *req)
+{
+	struct history_work *w = req->work;
+
+	assert(req->op.pending == 0);
+	if (w == NULL)
+		return;
+	req->result = w->list;
 	json_array_append_new(req->result, json_pack("{s:I, s:b, s:I}",
 	    "generation", (json_int_t)req->dozo->doc->generation,
 	    "current", 1, "written_s",

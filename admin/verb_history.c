@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "admin/history.h"
 #include "admin/verbs.h"
@@ -109,18 +110,43 @@ history_stop(struct dozo *d)
 	d->recorder = NULL;
 }
 
+/* A volume or member, though maybe too young for a history. */
+static bool
+is_object(struct dozo *d, const char *of)
+{
+	struct dozo_pool *pool;
+
+	if (of[0] != '/')
+		return strcmp(of, HISTORY_ALL) == 0 ||
+		    dozo_find_volume(d, of, NULL) != NULL;
+	TAILQ_FOREACH(pool, &d->pools, link) {
+		struct raid_info a;
+
+		if (pool->state != DOZO_POOL_ONLINE)
+			continue;
+		raid_get_info(pool->raid, &a);
+		for (unsigned i = 0; i < a.nmembers; i++) {
+			if (strcmp(a.member[i].path, of) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 void
 verb_history(struct req *req)
 {
 	const char *of = arg_text(req, "of");
 
 	assert(req->result == NULL && !req->locked);
-	req->result = history_json(req->dozo->recorder->history,
-	    of != NULL ? of : HISTORY_ALL);
+	if (of == NULL)
+		of = HISTORY_ALL;
+	req->result = history_json(req->dozo->recorder->history, of);
+	if (req->result == NULL && is_object(req->dozo, of))
+		req->result = json_array();
 	if (req->result != NULL)
 		return;
-	err_set(&req->err, ENOENT, "there is no history of %.200s", of != NULL ?
-	    of : HISTORY_ALL);
+	err_set(&req->err, ENOENT, "there is no history of %.200s", of);
 	err_hint(&req->err, "Name a volume as POOL/NAME, a member by its "
 	    "path, or leave it out for the sum of all volumes.");
 }

@@ -67,7 +67,11 @@ const struct verb verbs[] = {
 	{ "token.delete", verb_token_delete, NULL, NULL },
 	{ "config.export", verb_config_export, verb_config_export_end, NULL },
 	{ "config.import", verb_config_import, NULL, NULL },
-	{ "config.history", verb_config_history, NULL, NULL },
+	{ "config.history", verb_config_history, verb_config_history_end,
+	    NULL },
+	{ "log", verb_log, NULL, NULL },
+	{ "support-bundle", verb_support_bundle, verb_support_bundle_end,
+	    NULL },
 	{ "rescue", verb_rescue, NULL, NULL },
 	{ NULL, NULL, NULL, NULL },
 };

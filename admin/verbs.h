@@ -110,5 +110,11 @@ void verb_config_export(struct req *req);
 void verb_config_export_end(struct req *req);
 void verb_config_import(struct req *req);
 void verb_config_history(struct req *req);
+void verb_config_history_end(struct req *req);
+
+/* verb_support.c */
+void verb_log(struct req *req);
+void verb_support_bundle(struct req *req);
+void verb_support_bundle_end(struct req *req);
 
 #endif

@@ -278,6 +278,33 @@ def test_secrets_go_in_and_never_come_out():
                 "other-secret-0123")
 
 
+def test_the_support_bundle_has_all_but_secrets():
+    secrets = ["in-secret-0123", "out-secret-012", "password-of-mine"]
+    with Box() as b:
+        b.pool()
+        b.lun()
+        b.ok("host", "create", "h", "--iqn", "iqn.2026-01.x:a", "--chap-user",
+             "u", "--chap-secret", secrets[0], "--mutual-user", "m",
+             "--mutual-secret", secrets[1])
+        b.ok("user", "create", "me", "--role", "admin", "--password",
+             secrets[2])
+        secrets.append(b.ok("token", "create", "t", "--role", "viewer",
+                            "--json").json()["token"])
+        doc = b.get("config", "export", "--secrets")
+        secrets += [doc["users"][0]["hash"], doc["tokens"][0]["hash"]]
+        text = b.ok("support-bundle").out
+        for secret in secrets:
+            assert len(secret) > 12 and secret not in text, secret
+        bundle = json.loads(text)
+        assert bundle["config"]["hosts"][0]["name"] == "h"
+        assert bundle["status"]["health"] == "healthy"
+        assert [d["pool"] for d in bundle["disks"] if d["kind"] == "file"
+                and d["present"]] == ["tank"] * 3, bundle["disks"]
+        assert all(bundle[key] is not None for key in bundle), bundle.keys()
+        assert any("serves" in x["text"] for x in bundle["log"])
+        assert len(b.get("log", "--lines", "1")) == 1
+
+
 def test_a_host_is_changed_while_others_stay():
     with Box() as b:
         b.pool()
@@ -468,6 +495,7 @@ def test_history_keeps_thirty_documents():
             b.ok("target", "create", f"t{i}")
         history = b.get("config", "history")
         assert len(history) == 31 and history[-1]["current"] is True
+        assert all(h["written_s"] > 0 for h in history), history
         kept = history[0]["generation"]
         old = b.get("config", "export", "--generation", kept)
         assert len(old["targets"]) == kept

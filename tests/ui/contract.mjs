@@ -136,6 +136,11 @@ await test('lists have pages', async () => {
 await test('publish, unpublish', async () => {
 	await call('createTarget', { body: { name: 't1' }, want: 201 });
 	await call('createHost', { body: { name: 'h1', iqn: ['iqn.2010-01.test:h1'], preset: 'linux' }, want: 201 });
+	const set = { path: { name: 'h1' }, body: { preset: 'vmware' } };
+	same('changed', (await call('setHost', { ...set, want: 200 })).json.changed, true);
+	same('not again', (await call('setHost', { ...set, want: 200 })).json.changed, false);
+	await call('setHost', { ...set, headers: { ...user, 'If-Match': '"0000000000000000"' }, want: 412 });
+	await call('setHost', { path: { name: 'none' }, body: {}, want: 404 });
 	const body = { volume: 'tank/disk1', host: 'h1', target: 't1' };
 	same('LUN', (await call('map', { body, want: 201 })).json.lun, 0);
 	same('again', (await call('map', { body, want: 200 })).json.changed, false);
@@ -152,8 +157,12 @@ await test('portals', async () => {
 	await call('addPortal', { body: { address: 'nonsense' }, want: 400 });
 });
 await test('what goes on', async () => {
-	for (const id of ['getStatus', 'getVersion', 'listOps', 'getStats', 'listEvents', 'getRescue'])
+	for (const id of ['getStatus', 'getVersion', 'listOps', 'getStats', 'listEvents', 'getRescue', 'getHistory', 'getLog', 'getSupportBundle'])
 		await call(id, { want: 200 });
+	await call('getHistory', { query: { of: 'tank/disk1' }, want: 200 });
+	await call('getHistory', { query: { of: disks[0] }, want: 200 });
+	await call('getHistory', { query: { of: 'none' }, want: 404 });
+	same('lines', (await call('getLog', { query: { lines: 2 } })).json.length, 2);
 	same('since', (await call('listEvents', { query: { since: 1 << 30 } })).json, []);
 });
 await test('configuration out and in', async () => {
@@ -182,7 +191,7 @@ await test('users, tokens, logins, audit, certificate', async () => {
 });
 await test('dozoctl gives the same fields', async () => {
 	for (const [id, ...words] of [['listPools', 'pool', 'list'], ['listVolumes', 'volume', 'list'], ['listTargets', 'target', 'list'], ['listHosts', 'host', 'list'],
-		['listMappings', 'map', 'list'], ['listPortals', 'portal', 'list'], ['listUsers', 'user', 'list'], ['getVersion', 'version'], ['listJobs', 'job', 'list'], ['listHistory', 'config', 'history'], ['getRescue', 'rescue']])
+		['listMappings', 'map', 'list'], ['listPortals', 'portal', 'list'], ['listUsers', 'user', 'list'], ['getVersion', 'version'], ['listJobs', 'job', 'list'], ['listHistory', 'config', 'history'], ['getRescue', 'rescue'], ['getHistory', 'history'], ['getLog', 'log']])
 		same(words.join(' '), box.json(...words), (await call(id)).json);
 	same('status', Object.keys(box.json('status')), Object.keys((await call('getStatus')).json));
 	same('stats', Object.keys(box.json('stats')), Object.keys((await call('getStats')).json));
