@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libudev.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,6 +118,49 @@ add_devices(struct disks *disks)
 	closedir(dir);
 }
 
+/* SCSI's vital product data page 80 (SPC-4 7.8.15): SATA and SAS disks. */
+static void
+serial_page(struct disk *disk, const char *base)
+{
+	char path[160], page[4 + sizeof(disk->serial)];
+	size_t len, from = 4;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/device/vpd_pg80", base);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return;
+	len = fread(page, 1, sizeof(page) - 1, f);
+	fclose(f);
+	if (len <= from || page[1] != (char)0x80)
+		return;
+	page[len] = '\0';
+	while (page[from] == ' ')
+		from++;
+	snprintf(disk->serial, sizeof(disk->serial), "%s", page + from);
+	len = strlen(disk->serial);
+	while (len > 0 && disk->serial[len - 1] == ' ')
+		disk->serial[--len] = '\0';
+	printable(disk->serial);
+}
+
+/* Where it is plugged in, if udev knows: "pci-0000:00:1f.2-ata-3". */
+static void
+device_slot(struct disk *disk, struct udev *udev, dev_t dev)
+{
+	struct udev_device *device = udev != NULL ?
+	    udev_device_new_from_devnum(udev, 'b', dev) : NULL;
+	const char *slot;
+
+	if (device == NULL)
+		return;
+	slot = udev_device_get_property_value(device, "ID_PATH");
+	snprintf(disk->slot, sizeof(disk->slot), "%s", slot != NULL ? slot :
+	    "");
+	printable(disk->slot);
+	udev_device_unref(device);
+}
+
 static void
 device_facts(struct disk *disk, dev_t dev)
 {
@@ -132,6 +176,8 @@ device_facts(struct disk *disk, dev_t dev)
 		snprintf(path, sizeof(path), "%s/device/serial", base);
 		read_line(path, disk->serial, sizeof(disk->serial));
 	}
+	if (disk->serial[0] == '\0')
+		serial_page(disk, base);
 	snprintf(path, sizeof(path), "%s/queue/rotational", base);
 	read_line(path, text, sizeof(text));
 	disk->rotational = strcmp(text, "1") == 0;
@@ -192,7 +238,7 @@ probe_contents(struct disk *disk, int fd)
 }
 
 static void
-look_at(struct disk *disk)
+look_at(struct disk *disk, struct udev *udev)
 {
 	int fd = open(disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat sb;
@@ -211,6 +257,7 @@ look_at(struct disk *disk)
 			if (ioctl(fd, BLKGETSIZE64, &disk->size) != 0)
 				disk->size = 0;
 			device_facts(disk, sb.st_rdev);
+			device_slot(disk, udev, sb.st_rdev);
 			device_holder(disk, sb.st_rdev);
 		}
 		probe_contents(disk, fd);
@@ -221,10 +268,13 @@ look_at(struct disk *disk)
 void
 disks_scan(struct disks *disks)
 {
+	struct udev *udev = udev_new();
+
 	if (disks->devices)
 		add_devices(disks);
 	for (unsigned i = 0; i < disks->n; i++)
-		look_at(&disks->disk[i]);
+		look_at(&disks->disk[i], udev);
+	udev_unref(udev);
 }
 
 const struct disk *

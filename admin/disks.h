@@ -20,6 +20,7 @@ struct disk {
 	bool is_device, rotational, present;
 	char contents[128];		/* "ext4 \"home\""; empty = blank */
 	char uuid[UUID_SIZE];		/* of contents, as libblkid has it */
+	char slot[80];			/* where it is plugged in, or empty */
 	char holder[64];		/* who has it open in the kernel */
 	uint64_t dev, ino;		/* the same for the same disk */
 };

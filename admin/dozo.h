@@ -25,6 +25,7 @@
 struct control;
 struct events;
 struct recorder;
+struct hotplug;
 struct renewal;
 struct jobs;
 struct page;
@@ -87,6 +88,7 @@ struct dozo {
 	struct control *control;
 	struct events *events;
 	struct recorder *recorder;
+	struct hotplug *hotplug;
 	struct jobs *jobs;
 	struct page *page;
 	struct dozo_pools pools;

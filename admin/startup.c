@@ -22,6 +22,7 @@
 #include "admin/apply.h"
 #include "admin/control.h"
 #include "admin/history.h"
+#include "admin/hotplug.h"
 #include "admin/memory.h"
 #include "admin/page.h"
 #include "admin/pools.h"
@@ -327,7 +328,8 @@ dozo_start(struct dozo *d, struct err *err)
 	reconcile(d);
 	if (dozo_apply(d, err) != 0 ||
 	    open_patiently(d, open_control, 0, err) != 0 ||
-	    open_portals(d, err) != 0 || history_start(d, err) != 0)
+	    open_portals(d, err) != 0 || history_start(d, err) != 0 ||
+	    hotplug_start(d, err) != 0)
 		return -err->code;
 	page_start(d);
 	return 0;
@@ -345,6 +347,12 @@ static void
 stop_jobs(struct wait *wait)
 {
 	jobs_wait(wait->dozo, &wait->op);
+}
+
+static void
+stop_hotplug(struct wait *wait)
+{
+	hotplug_stop(wait->dozo, &wait->op);
 }
 
 static void
@@ -388,6 +396,7 @@ dozo_stop(struct dozo *d)
 	struct pool_down downs[DOC_POOLS_MAX + 1];
 	struct dozo_pool *pool;
 	struct wait control = { 0 }, jobs = { 0 }, renewal = { 0 };
+	struct wait hotplug = { 0 };
 	struct wait pools = { .downs = downs };
 
 	d->stopping = true;
@@ -397,6 +406,7 @@ dozo_stop(struct dozo *d)
 	if (d->loop != NULL && d->jobs != NULL) {
 		wait_for(d, &control, stop_control);
 		wait_for(d, &jobs, stop_jobs);
+		wait_for(d, &hotplug, stop_hotplug);
 		stop_server(d);
 		wait_for(d, &renewal, stop_renewal);
 		wait_for(d, &pools, stop_pools);
@@ -407,6 +417,7 @@ dozo_stop(struct dozo *d)
 	memory_stop(d);
 	if (d->jobs != NULL)
 		jobs_free(d);
+	hotplug_free(d);
 	worker_free(d->worker);
 	events_free(d);
 	doc_free(d->doc);

@@ -113,6 +113,8 @@ disk_json(struct dozo *d, const struct disk *disk)
 	assert(disk->path[0] != '\0');
 	if (json == NULL)
 		return NULL;
+	if (disk->slot[0] != '\0')
+		json_object_set_new(json, "slot", json_string(disk->slot));
 	if (disk->holder[0] != '\0')
 		json_object_set_new(json, "holder",
 		    json_string(disk->holder));
