@@ -44,12 +44,26 @@ pool_health(const struct dozo_pool *pool)
 	    "healthy";
 }
 
-static json_t *
-member_json(const struct raid_member_info *m)
+/* By which a person finds the disk; as it was when it was added. */
+static const char *
+member_serial(const struct dozo_pool *pool, const char *path)
 {
-	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o}",
-	    "path", m->path, "role", m->role,
-	    "state", raid_member_state_name(m->state),
+	const struct doc_pool *want = doc_pool(pool->dozo->doc, pool->name);
+
+	for (unsigned i = 0; want != NULL && i < want->nmembers; i++) {
+		if (strcmp(want->member[i].path, path) == 0)
+			return want->member[i].serial;
+	}
+	return "";
+}
+
+static json_t *
+member_json(const struct dozo_pool *pool, const struct raid_member_info *m)
+{
+	return json_pack("{s:s, s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:I, s:o, "
+	    "s:o}",
+	    "path", m->path, "serial", member_serial(pool, m->path),
+	    "role", m->role, "state", raid_member_state_name(m->state),
 	    "read_errors", (json_int_t)m->read_errors,
 	    "write_errors", (json_int_t)m->write_errors,
 	    "corrected_errors", (json_int_t)m->corrected_errors,
@@ -72,7 +86,8 @@ add_array(json_t *json, const struct dozo_pool *pool)
 	uuid_print(p.uuid, uuid);
 	snprintf(text, sizeof(text), "raid%d", a.spec.level);
 	for (unsigned i = 0; i < a.nmembers; i++)
-		json_array_append_new(members, member_json(&a.member[i]));
+		json_array_append_new(members, member_json(pool,
+		    &a.member[i]));
 	json_object_update_new(json, json_pack(
 	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:o}",
 	    "uuid", uuid, "level", text,

@@ -168,6 +168,25 @@ count_session(void *arg, const struct target_session_info *info)
 		++*(unsigned *)arg;
 }
 
+/* What goes on now; the page shows it everywhere. */
+static json_t *
+running_jobs(struct dozo *d)
+{
+	json_t *list = jobs_json(d);
+	size_t i = 0;
+
+	while (i < json_array_size(list)) {
+		const char *state = json_string_value(json_object_get(
+		    json_array_get(list, i), "state"));
+
+		if (state != NULL && strcmp(state, "running") == 0)
+			i++;
+		else
+			json_array_remove(list, i);
+	}
+	return list;
+}
+
 void
 verb_status(struct req *req)
 {
@@ -179,9 +198,13 @@ verb_status(struct req *req)
 
 	assert(req->result == NULL && !req->locked);
 	TAILQ_FOREACH(pool, &d->pools, link) {
+		size_t before = json_array_size(h.problems);
 		struct dozo_volume *dv;
 
 		pool_problems(&h, pool);
+		for (size_t i = before; i < json_array_size(h.problems); i++)
+			json_object_set_new(json_array_get(h.problems, i),
+			    "pool", json_string(pool->name));
 		TAILQ_FOREACH(dv, &pool->volumes, link)
 			volumes++;
 		json_array_append_new(pools, pool_json(pool));
@@ -189,7 +212,7 @@ verb_status(struct req *req)
 	config_problems(&h, d);
 	target_sessions(d->server, count_session, &sessions);
 	req->result = json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:i, s:i, "
-	    "s:i, s:i, s:i, s:o}",
+	    "s:i, s:i, s:i, s:o, s:o}",
 	    "health", h.failed ? "failed" :
 	    h.degraded ? "degraded" : "healthy",
 	    "problems", h.problems, "version", PACKAGE_VERSION,
@@ -198,7 +221,8 @@ verb_status(struct req *req)
 	    NSEC_PER_SEC), "generation", (json_int_t)d->doc->generation,
 	    "volumes", (int)volumes, "targets", (int)d->doc->ntargets,
 	    "hosts", (int)d->doc->nhosts, "mappings", (int)d->doc->nmaps,
-	    "sessions", (int)sessions, "pools", pools);
+	    "sessions", (int)sessions, "pools", pools,
+	    "jobs", running_jobs(d));
 }
 
 void

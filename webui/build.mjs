@@ -20,6 +20,9 @@ const small = {
 		onLoad({ filter: /src.ja\.json$/ }, () => ({ loader: 'js', contents:
 			`export const en = ${JSON.stringify([...number.keys()])};
 			export const ja = ${JSON.stringify(Object.values(ja))};` }));
+		// Kinds of lines that we do not draw hang on the end of uPlot.
+		onLoad({ filter: /uPlot\.esm\.js$/ }, ({ path }) => ({ loader: 'js', contents: readFileSync(path, 'utf8')
+			.replace(/\nuPlot\.assign = [^]*\nexport /, '\nexport ') }));
 		onLoad({ filter: /src.\w+\.mjs$/ }, ({ path }) => ({ loader: 'js', contents: readFileSync(path, 'utf8')
 			.replace(/\bt\('((?:[^'\\]|\\.)*)'/g, (all, text) => (number.has(text) ? `t(${number.get(text)}` : all))
 			.replace(/\n\t+/g, '\n') }));

@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
-import { Box, join, ok, password, same, skip, sleep, source, summary, test, until } from './lib.mjs';
+import { Box, join, ok, password, readFileSync, same, skip, sleep, source, summary, test, until } from './lib.mjs';
 
 const need = createRequire(join(process.env.WEBUI ?? join(source, 'webui'), 'package.json'));
 const { chromium } = need('playwright-core');
@@ -154,7 +154,7 @@ await test('each page is reached, titled, and axe finds nothing', async () => {
 });
 await test('the overview is live', async () => {
 	await go(page, '/overview');
-	await heading(page, 'The last minutes').waitFor();
+	await heading(page, 'Load').waitFor();
 	const load = has('qemu-io') ? execFileSync('qemu-io', ['--image-opts', `driver=iscsi,transport=tcp,portal=${box.portal},target=iqn.2026-01.org.dozo:storage,lun=0,user=client,password-secret=s,initiator-name=${iqn}`,
 		'--object', `secret,id=s,data=${secret}`, ...Array(40).fill(['-c', 'write -P 1 0 4M']).flat()]) : null;
 	if (load)
@@ -210,7 +210,7 @@ await test('a volume is made, grown and deleted; the name is typed first', async
 await test('a disk fails: banner on every page, tab title, advice', async () => {
 	await go(page, '/pools/tank');
 	await button(page, 'Fail…').first().click();
-	await page.getByLabel(/Type .* to confirm/).fill(disks[0]);
+	await page.getByLabel('Type disk0.img to confirm').fill('disk0.img');
 	await button(page, 'Stop using it').click();
 	await page.getByRole('dialog').waitFor({ state: 'detached' });
 	for (const path of ['/pools/tank', '/overview', '/system']) {
@@ -225,6 +225,83 @@ await test('a disk fails: banner on every page, tab title, advice', async () => 
 	await shot(page, '16-degraded-overview');
 	await go(page, '/alerts');
 	await shot(page, '17-alerts');
+});
+const slow = (ms) => disks.slice(1).forEach((path) => (ms ? box.ctl('disk', 'fault', path, '--kind', 'delay', '--on', 'read', '--delay-ms', ms) : box.ctl('disk', 'fault', path, '--kind', 'clear')));
+await test('the failed disk is replaced: which goes, which comes, how far', async () => {
+	slow(200);
+	const fresh = box.disk('fresh.img');
+	await go(page, '/pools/tank');
+	await button(page, 'Replace…').first().click();
+	const dialog = page.getByRole('dialog');
+	await dialog.getByText(disks[0]).waitFor();
+	await dialog.getByLabel('New disk').selectOption('another path…');
+	await dialog.getByLabel('Path of an image file or device').fill(disks[1]);
+	await dialog.getByText('It belongs to the pool tank.').waitFor();
+	await dialog.getByLabel('Path of an image file or device').fill(fresh);
+	const sure = dialog.getByLabel('Type fresh.img to confirm');
+	await sure.waitFor();
+	ok('not yet', await button(page, 'Replace').isDisabled());
+	await axe(page, 'replace dialog');
+	await shot(page, '18-replace');
+	await sure.fill('fresh.img');
+	await button(page, 'Replace').click();
+	await dialog.waitFor({ state: 'detached' });
+	await heading(page, 'Rebuild: tank').waitFor();
+	await page.getByText(/\d %.*\/s, .* left/).first().waitFor();
+	await page.getByText('A new disk is being filled').waitFor();
+	await axe(page, 'rebuilding pool');
+	await shot(page, '18-rebuild');
+	await go(page, '/volumes');
+	await page.getByRole('link', { name: /Rebuild: \d/ }).waitFor();
+	slow(0);
+	await page.getByText('All data is safe').waitFor({ timeout: 30000 });
+	await until('no warning in the title', async () => !(await page.title()).includes('⚠'));
+	ok('the new disk is a member', box.json('pool', 'status', 'tank').members.some((m) => m.path === fresh && m.state === 'in-sync'));
+});
+await test('parity is checked, and the check is stopped', async () => {
+	slow(40);
+	await go(page, '/pools/tank');
+	await button(page, 'Check…').click();
+	await button(page, 'Check').click();
+	await heading(page, 'Check of parity: tank').waitFor();
+	await page.getByRole('region').or(page.locator('section')).filter({ has: heading(page, 'Check of parity: tank') }).getByRole('button', { name: 'Stop…' }).click();
+	await shot(page, '19-stop-check');
+	await button(page, 'Stop it').click();
+	await heading(page, 'Check of parity: tank').waitFor({ state: 'detached' });
+	slow(0);
+	same('jobs', box.json('job', 'list').filter((x) => x.state === 'running').length, 0);
+});
+await test('charts show the disks, and the last hour', async () => {
+	await go(page, '/pools/tank');
+	const chart = page.getByRole('img', { name: /^Operations: .*disk1.img/ });
+	await chart.waitFor();
+	await button(page, '1 hour').click();
+	await until('there is history', async () => box.json('history', disks[1]).length > 2, 30);
+	await page.waitForTimeout(500);
+	ok('values', /disk1.img [\d.]+/.test(await chart.getAttribute('aria-label')));
+	await shot(page, '19-hour');
+	await button(page, '5 minutes').click();
+});
+await test('an old configuration is compared first, then restored', async () => {
+	box.ctl('target', 'create', 'extra');
+	await go(page, '/system');
+	await page.getByText(/Earlier ones/).click();
+	await page.getByRole('listitem').filter({ hasText: /Generation/ }).first().getByRole('button', { name: 'Compare…' }).click();
+	const dialog = page.getByRole('dialog');
+	await dialog.getByRole('row', { name: /extra/ }).getByText('removed').waitFor();
+	ok('nothing changed yet', box.json('target', 'list').length === 2);
+	await axe(page, 'restore dialog');
+	await shot(page, '19-restore');
+	await button(page, 'Restore').click();
+	await dialog.waitFor({ state: 'detached' });
+	same('targets', box.json('target', 'list').map((x) => x.name), ['storage']);
+});
+await test('the support bundle is downloaded and holds no secret', async () => {
+	const [download] = await Promise.all([page.waitForEvent('download'), button(page, 'Download support bundle').click()]);
+	const text = readFileSync(await download.path(), 'utf8');
+	ok('status', JSON.parse(text).status.health === 'healthy');
+	for (const word of [secret, password, '$y$'])
+		ok(word, !text.includes(word));
 });
 await test('keyboard alone: skip link, navigation, dialog and back', async () => {
 	await go(page, '/volumes');
@@ -246,7 +323,7 @@ await test('a viewer sees all and can press nothing', async () => {
 	await login(guest, 'guest', 'a long password');
 	for (const path of ['/overview', '/pools/tank', '/volumes', '/targets', '/system']) {
 		await go(guest, path);
-		same(`buttons on ${path}`, (await guest.locator('main button:visible').allTextContents()).filter((x) => x !== 'Connect…' && x !== 'Copy'), []);
+		same(`buttons on ${path}`, (await guest.locator('main button:visible').allTextContents()).filter((x) => !['Connect…', 'Copy', '5 minutes', '1 hour'].includes(x)), []);
 	}
 	await shot(guest, '20-viewer-system');
 	await guest.context().close();

@@ -3,7 +3,7 @@
 import { render } from 'preact';
 import './style.css';
 import { duration, language, setLanguage, t } from './i18n.mjs';
-import { Dialogs, Field, Form, html, useEffect, useState, useStore } from './ui.mjs';
+import { Dialogs, Field, Form, html, jobName, progress, useEffect, useState, useStore } from './ui.mjs';
 import { api, refreshSession, state, update } from './store.mjs';
 import { Alerts, Disks, Overview } from './views.mjs';
 import { Pool, Pools, Volume, Volumes } from './storage.mjs';
@@ -43,7 +43,8 @@ function Banner() {
 		<div class=${'banner ' + health} aria-live="polite">
 		<strong>${status ? words[health] : t('Connecting…')}</strong>
 		${status && html`<span>${status.sessions === 1 ? t('1 connection') : t('{n} connections', { n: status.sessions })}</span>`}
-		${status?.problems.length > 0 && html`<ul>${status.problems.map((p) => html`<li><strong>${p.text}</strong> ${p.hint}</li>`)}</ul>`}</div>`;
+		${status?.jobs.map((job) => html`<a href=${'#/pools/' + job.object}>${jobName(job)}: ${progress(job)}</a>`)}
+		${status?.problems.length > 0 && html`<ul>${status.problems.map((p) => html`<li><strong>${p.text}</strong> <a href=${p.pool ? '#/pools/' + p.pool : '#/alerts'}>${t('What to do')}</a></li>`)}</ul>`}</div>`;
 }
 
 function Language() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Pools and volumes.
+import { Charts, MemberCharts } from './charts.mjs';
 import { bytes, number, t, when } from './i18n.mjs';
-import { Action, api, Bar, Charts, closeDialog, Confirm, Empty, Failure, Field, Form, html, isAdmin, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
+import { Action, api, Bar, closeDialog, Confirm, Empty, Failure, Field, Form, get, html, isAdmin, Jobs, progress, Size, State, state, Table, update, useEffect, useLoad, useState } from './ui.mjs';
 
 const changed = () => { closeDialog(); update({ version: state.version + 1 }); };
 
@@ -26,28 +27,79 @@ export function Pools() {
 		${isAdmin() && html`<a class="button main" href="#/wizard">${t('New pool')}</a>`}</div><${Failure} error=${error} />
 		${pools?.length === 0 && html`<div class="card"><${Empty}>${t('A pool joins disks so that the failure of one loses nothing. Make the first one with the wizard.')}<//></div>`}
 		<div class="grid">${pools?.map((p) => html`<section class="card"><div class="head"><h2><a href=${'#/pools/' + p.name}>${p.name}</a></h2><${State} value=${p.health} /></div>
+			${p.task && html`<small>${t('At work:')} ${progress(p.task)}</small>`}
 			${p.size ? html`<${Bar} used=${p.used} size=${p.size} /><small>${p.level}, ${t('{n} disks', { n: p.members.length })}, ${t('{n} volumes', { n: p.volumes })}</small>`
 			: html`<${Failure} error=${p.error && { message: p.error.text, hint: p.error.hint }} />`}</section>`)}</div>`;
 }
 
+// How a person finds a disk: serial if it has one, else the file's name.
+export const word = (d) => d.serial || d.path.split('/').at(-1);
+
+// Which disk goes, which one comes, is it the right one: then it is done.
+function ReplaceForm({ pool: p, member: m }) {
+	const [disks, error] = useLoad('/disks');
+	const [path, setPath] = useState('');
+	const [other, setOther] = useState('');
+	const [found, setFound] = useState(null);
+	const [typed, setTyped] = useState('');
+	const spares = p.members.filter((x) => x.state === 'spare');
+	const bad = m.spare || m.state === 'missing' || m.state === 'faulty';
+	const free = (disks ?? []).filter((d) => !d.pool && d.present && !d.holder && d.path !== m.path);
+	const disk = path === '+' ? found : free.find((d) => d.path === path);
+	useEffect(() => {
+		setFound(null);
+		const wait = path === '+' && other && setTimeout(() => get('/disk?path=' + encodeURIComponent(other)).then(setFound, () => setFound(null)), 300);
+		return () => clearTimeout(wait);
+	}, [path, other]);
+	const taken = disk?.pool;
+	return html`<${Failure} error=${error} />${m.spare ? html`<p>${t('A spare waits in the box. When a disk fails, the rebuild onto it begins at once.')}</p>` : html`<dl><dt>${t('Takes the place of')}</dt><dd><strong>${m.path || t('(not there)')}</strong> <${State} value=${m.state} /></dd>
+		<dt>${t('Serial')}</dt><dd>${m.serial || '–'}</dd><dt>${t('Place')}</dt><dd>${m.role}</dd></dl>`}
+		${spares.length > 0 && bad && !m.spare && html`<p class="note">${t('The pool has a spare, {disk}: it is rebuilt on that by itself.', { disk: spares[0].path })}</p>`}
+		${!bad && html`<p class="note">${t('The old disk still works, but is taken out first: until the rebuild has ended, the failure of another disk loses the data.')}</p>`}
+		<${Form} label=${m.spare ? t('Add') : t('Replace')} danger disabled=${!disk || taken || typed !== word(disk)} submit=${async () => {
+			if (!bad)
+				await api('POST', '/disks/fail', { path: m.path });
+			await api('POST', `/pools/${p.name}/add-spare`, disk.contents ? { disk: disk.path, force: true } : { disk: disk.path });
+			changed();
+		}}><${Field} label=${t('New disk')} value=${path} set=${setPath} options=${[['', t('choose')],
+			...free.map((d) => [d.path, [d.path, d.model, d.serial, d.slot, bytes(d.size)].filter(Boolean).join(', ')]), ['+', t('another path…')]]}
+			hint=${free.length === 0 && disks ? t('No free disk was found. Plug one in: it is listed at once.') : ''} />
+		${path === '+' && html`<${Field} label=${t('Path of an image file or device')} value=${other} set=${setOther} placeholder="/srv/disk9.img" hint=${other && !found ? t('There is nothing of this name.') : ''} />`}
+		${taken && html`<p class="note failed">${t('It belongs to the pool {pool}.', disk)}</p>`}
+		${disk && !taken && html`<p>${bytes(disk.size)}, ${t('on it:')} <strong>${disk.contents || t('nothing found')}</strong>. ${t('Everything on it is lost.')}</p>
+			<${Field} label=${disk.serial ? t('Type the serial number {name} of the new disk, as it is on its label', { name: word(disk) }) : t('Type {name} to confirm', { name: word(disk) })} value=${typed} set=${setTyped} />`}<//>`;
+}
+
 function MemberRow(p, m) {
 	const bad = m.state === 'missing' || m.state === 'faulty';
-	return [html`<strong>${m.path || t('(not there)')}</strong>`, m.role < 0 ? t('spare') : number(m.role), html`<${State} value=${m.state} />`,
+	return [html`<strong>${m.path || t('(not there)')}</strong><small>${m.serial && t('serial {serial}', m)}</small>`, m.role < 0 ? t('spare') : number(m.role), html`<${State} value=${m.state} />`,
 		html`${number(m.read_errors)} / ${number(m.write_errors)}`,
-		!bad && p.degraded === 0 && isAdmin() ? html`<${Action} label=${t('Fail…')} title=${t('Stop using {disk}', { disk: m.path })} danger>
-			<${Confirm} name=${m.path} label=${t('Stop using it')} breaks=${t('The pool {pool} goes on without this disk and has no redundancy until it is replaced.', { pool: p.name })}
-				run=${() => api('POST', '/disks/fail', { path: m.path })} /><//>` : ''];
+		html`<div class="buttons">${m.role >= 0 && (bad || p.degraded === 0) && html`<${Action} label=${t('Replace…')} title=${t('Replace a disk')}><${ReplaceForm} pool=${p} member=${m} /><//>`}
+		${!bad && p.degraded === 0 && m.role >= 0 && html`<${Action} label=${t('Fail…')} title=${t('Stop using {disk}', { disk: m.path })} danger>
+			<${Confirm} name=${word(m)} label=${t('Stop using it')} breaks=${t('The pool {pool} goes on without this disk and has no redundancy until it is replaced.', { pool: p.name })}
+				run=${() => api('POST', '/disks/fail', { path: m.path })} /><//>`}</div>`];
+}
+
+// A disk that was unplugged and is back needs only what it missed.
+function BackForm({ pool, disk }) {
+	return html`<${Form} label=${t('Take it back')} submit=${async () => { await api('POST', `/pools/${pool}/re-add`, { disk }); changed(); }}>
+		<p>${t('If {disk} is the disk that was taken out, it is brought up to date and used again.', { disk })}</p><//>`;
 }
 
 export function Pool({ name }) {
-	const [p, error] = useLoad('/pools/' + name);
+	const [loaded, error] = useLoad('/pools/' + name);
 	const [volumes] = useLoad('/volumes?pool=' + name);
-	if (!p)
+	const p = state.status?.pools.find((x) => x.name === name) ?? loaded;
+	if (!p || !loaded)
 		return html`<div class="head"><h1>${name}</h1></div><${Failure} error=${error} />`;
-	const post = (verb) => async () => { await api('POST', `/pools/${name}/${verb}`); };
+	const post = (verb, body) => async () => { await api('POST', `/pools/${name}/${verb}`, body); };
+	const lost = p.members?.find((m) => m.role >= 0 && (m.state === 'missing' || m.state === 'faulty'));
+	const building = p.members?.some((m) => m.state === 'rebuilding');
 	return html`<div class="head"><h1>${t('Pool {name}', { name })}</h1>
 		${p.state === 'offline' && isAdmin() && html`<${Action} label=${t('Start')} title=${t('Start {name}', { name })}><${Form} label=${t('Start')} submit=${async () => { await post('start')(); changed(); }}><p>${t('Open the pool again and serve its volumes.')}</p><//><//>`}
-		${p.state === 'online' && html`<${Action} label=${t('Stop…')} title=${t('Stop {name}', { name })} danger><${Confirm} name=${name} label=${t('Stop')} run=${post('stop')}
+		${p.state === 'online' && p.degraded === 0 && !p.task && html`<${Action} label=${t('Check…')} title=${t('Check of parity')}><${Form} label=${t('Check')} submit=${async () => { await post('scrub', {})(); changed(); }}>
+			<p>${t('Reads all disks and compares parity with data, while the pool is used. Once a month finds bad sectors before a disk fails.')}</p><//><//>`}
+		${p.state === 'online' && html`<${Action} label=${t('Stop…')} title=${t('Stop {name}', { name })} danger><${Confirm} name=${name} label=${t('Stop')} run=${post('stop', { force: true })}
 			breaks=${t('Its volumes are not served until it is started again; computers that use them see errors. Then its disks may be removed.')} /><//>`}
 		<${Action} label=${t('Export…')} title=${t('Export {name}', { name })} danger><${Confirm} name=${name} label=${t('Export')} run=${async () => { await post('export')(); location.hash = '/pools'; }}
 			breaks=${t('The pool is closed and forgotten here. Its data stays on the disks; another box can import it.')} /><//>
@@ -55,15 +107,23 @@ export function Pool({ name }) {
 			run=${async () => { await api('DELETE', `/pools/${name}?force=true`); location.hash = '/pools'; }}
 			breaks=${t('All {n} volumes of this pool and all data on them are destroyed. There is no way back.', { n: p.volumes ?? 0 })} /><//></div>
 		${p.error && html`<${Failure} error=${{ message: p.error.text, hint: p.error.hint }} />`}
+		<${Jobs} of=${name} />
 		<div class="grid"><section class="card"><h2>${t('Health')}</h2><p class="big"><${State} value=${p.health} /></p>
-			${p.degraded > 0 && html`<div class="note"><strong>${t('A disk is missing or has failed. Data is served, but another failure would lose it.')}</strong>
-			<p>${t('Find the disk by its path and serial below. If it was only unplugged, plug it in, then stop and start the pool.')}</p></div>`}
-			${p.missing?.length > 0 && html`<h3>${t('Missing')}</h3><ul>${p.missing.map((m) => html`<li>${m.path} ${m.serial && t('serial {serial}', m)}</li>`)}</ul>`}</section>
+			${p.degraded > 0 && html`<div class="note"><strong>${building ? t('A new disk is being filled. Until that has ended, another failure would lose the data.') : t('A disk is missing or has failed. Data is served, but another failure would lose it.')}</strong>
+			${!building && html`<p>${t('Put a new disk in, then:')}</p>`}
+			${lost && !building && html`<div class="buttons"><${Action} label=${t('Replace…')} title=${t('Replace a disk')}><${ReplaceForm} pool=${p} member=${lost} /><//>
+				${p.missing?.map((m) => html`<${Action} label=${t('It is back: {disk}…', { disk: m.path })} title=${t('Take it back')}><${BackForm} pool=${name} disk=${m.path} /><//>`)}</div>`}</div>`}
+			${p.missing?.length > 0 && html`<h3>${t('Missing')}</h3><ul>${p.missing.map((m) => html`<li>${m.path} ${m.serial && t('serial {serial}', m)}</li>`)}</ul>`}
+			${p.scrub && html`<p class="soft">${t('Last check: {n} blocks with wrong parity', { n: number(p.scrub.mismatches) })}</p>
+				${p.scrub.task === 'check' && p.scrub.mismatches > 0 && html`<${Action} label=${t('Repair…')} title=${t('Repair of parity')}><${Form} label=${t('Repair')} submit=${async () => { await post('scrub', { repair: true })(); changed(); }}>
+				<p>${t('Parity is made to follow the data as it is read. Which of both was wrong cannot be known: check the volumes in doubt.')}</p><//><//>`}`}</section>
 		${p.size && html`<section class="card"><h2>${t('Space')}</h2><${Bar} used=${p.used} size=${p.size} />
 			<dl><dt>${t('Free')}</dt><dd><${Size} value=${p.free} /></dd><dt>${t('Protection')}</dt><dd>${p.level}, ${t('chunk {size}', { size: bytes(p.chunk) })}</dd>
 			<dt>${t('After a crash')}</dt><dd>${p.policy}</dd></dl></section>`}</div>
-		${p.members && html`<section class="card"><h2>${t('Disks')}</h2><${Table} caption=${t('Disks of {name}', { name })}
-			head=${[t('Disk'), t('Place'), t('State'), t('Read / write errors'), '']} rows=${p.members.map((m) => MemberRow(p, m))} /></section>`}
+		${p.members && html`<section class="card"><div class="head"><h2>${t('Disks')}</h2>
+			${p.state === 'online' && html`<${Action} label=${t('Add spare…')} title=${t('Add a spare')}><${ReplaceForm} pool=${p} member=${{ path: '', role: t('spare'), state: 'spare', spare: true }} /><//>`}</div><${Table} caption=${t('Disks of {name}', { name })}
+			head=${[t('Disk'), t('Place'), t('State'), t('Read / write errors'), '']} rows=${p.members.map((m) => MemberRow(p, m))} /></section>
+			<section class="card"><${MemberCharts} paths=${p.members.map((m) => m.path).filter(Boolean)} /></section>`}
 		<section class="card"><h2>${t('Volumes')}</h2>${volumes?.length > 0 ? html`<ul>${volumes.map((v) => html`<li><a href=${`#/volumes/${v.pool}/${v.name}`}>${v.name}</a> ${bytes(v.size)}</li>`)}</ul>`
 			: html`<${Empty}>${t('None yet.')}<//>`}</section>`;
 }
@@ -136,5 +196,5 @@ export function Volume({ pool, name }) {
 		<section class="card"><h2>${t('Who may use it')}</h2>${maps.length === 0 ? html`<${Empty}>${t('Nobody yet. Give a host access under Targets & hosts.')}<//>`
 			: html`<ul>${maps.map((m) => html`<li>${m.host}: LUN ${m.lun}, ${m.target}${m.read_only ? ', ' + t('read-only') : ''}</li>`)}</ul>`}
 			<a href="#/targets">${t('Targets & hosts')}</a></section></div>
-		<section class="card"><h2>${t('The last minutes')}</h2><${Charts} of=${`volume ${pool}/${name}`} /></section>`;
+		<section class="card"><${Charts} of=${`volume ${pool}/${name}`} /></section>`;
 }

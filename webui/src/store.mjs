@@ -108,37 +108,54 @@ export async function finishJob(job, progress) {
 
 // --- rates from counters ---
 
-function sample(key, time, now, before) {
-	const seconds = (time - before.time) / 1000;
-	const rate = (name) => (now[name] - before[name]) / seconds;
-	if (!(seconds > 0) || now.reads < before.reads || now.writes < before.writes)
+const sums = ['reads', 'writes', 'read_bytes', 'write_bytes'];
+const slots = ['read_latency_log2_us', 'write_latency_log2_us'];
+
+// Milliseconds below which `part` of what came since `last` are.
+export function percentile(now, last, part) {
+	const counts = (now ?? []).map((n, i) => n - (last?.[i] ?? 0));
+	const total = counts.reduce((a, b) => a + b, 0);
+	let below = 0;
+	for (let i = 0; total > 0 && i < counts.length; i++) {
+		const low = i === 0 ? 0 : 2 ** (i - 1);
+		if (below + counts[i] >= total * part)
+			return (low + (low || 1) * (total * part - below) / counts[i]) / 1000;
+		below += counts[i];
+	}
+	return null;
+}
+
+function sample(key, at, seconds, now, last) {
+	const [read, write] = slots;
+	if (!(seconds > 0) || sums.some((name) => Number(now[name]) < Number(last[name])))
 		return;
-	const ops = now.reads - before.reads + now.writes - before.writes;
-	const busy = now.read_us - before.read_us + now.write_us - before.write_us;
 	const list = (state.history[key] ??= []);
-	list.push({ time: Date.now() / 1000, reads: rate('reads'), writes: rate('writes'),
-		read_bytes: rate('read_bytes'), write_bytes: rate('write_bytes'),
-		ms: ops > 0 && busy >= 0 ? busy / ops / 1000 : null });
+	const one = { time: at };
+	for (const name of sums)
+		one[name] = (now[name] - last[name]) / seconds;
+	for (const [name, slot, part] of [['r50', read, .5], ['r99', read, .99], ['w50', write, .5], ['w99', write, .99]])
+		one[name] = percentile(now[slot], last[slot], part);
+	list.push(one);
 	if (list.length > HISTORY)
 		list.shift();
 }
 
 let before = null;
 function onStats(stats) {
-	const flat = { all: { reads: 0, writes: 0, read_bytes: 0, write_bytes: 0, read_us: 0, write_us: 0 } };
-	for (const v of stats.volumes) {
+	const flat = { all: {} };
+	const at = Date.now() / 1000;
+	for (const name of sums)
+		flat.all[name] = stats.volumes.reduce((sum, v) => sum + Number(v[name]), 0);
+	for (const name of slots)
+		flat.all[name] = stats.volumes.reduce((sum, v) => v[name].map((n, i) => n + (sum[i] ?? 0)), []);
+	for (const v of stats.volumes)
 		flat['volume ' + v.pool + '/' + v.name] = v;
-		for (const key in flat.all)
-			flat.all[key] += Number(v[key]);
-	}
 	for (const p of stats.pools)
 		for (const m of p.members)
 			flat['member ' + m.path] = m;
-	if (before)
-		for (const key in flat)
-			if (before.flat[key])
-				sample(key, stats.time_ms, flat[key],
-					{ ...before.flat[key], time: before.time });
+	for (const key in flat)
+		if (before?.flat[key])
+			sample(key, at, (stats.time_ms - before.time) / 1000, flat[key], before.flat[key]);
 	before = { time: stats.time_ms, flat };
 	update({ stats, seen: Date.now() });
 }

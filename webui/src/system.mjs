@@ -87,8 +87,15 @@ function Configuration() {
 		<button onClick=${async () => save('dozo-config-with-secrets.json', await get('/config?secrets=true'))}>${t('Download with secrets')}</button></div>
 		<div class="field"><label for="restore">${t('Restore from a file (differences are shown first)')}</label><input id="restore" type="file" accept="application/json,.json" onChange=${read} /></div>
 		<${Failure} error=${error ?? problem} />
-		${history?.length > 1 && html`<h3>${t('Earlier ones')}</h3><ul>${[...history].reverse().filter((x) => !x.current).slice(0, 10).map((x) => html`<li>
-			${t('Generation {n}', { n: x.generation })} <button onClick=${async () => compare(await get('/config?secrets=true&generation=' + x.generation))}>${t('Compare…')}</button></li>`)}</ul>`}</section>`;
+		${history?.length > 1 && html`<details><summary>${t('Earlier ones ({n})', { n: history.length - 1 })}</summary><ul class="plain">${[...history].reverse().filter((x) => !x.current).map((x) => html`<li>
+			<small>${t('Generation {n}', { n: x.generation })}, ${when(x.written_s)}</small> <button onClick=${async () => compare(await get('/config?secrets=true&generation=' + x.generation))}>${t('Compare…')}</button></li>`)}</ul></details>`}</section>`;
+}
+
+function Logs() {
+	const [log, error] = useLoad('/log?lines=200');
+	return html`<section class="card"><h2>${t('Help')}</h2><p class="soft">${t('The support bundle has status, disks, counters, log and configuration, but no secrets. Names, addresses and serial numbers are in it.')}</p>
+		<div class="buttons"><button onClick=${async () => save('dozo-support.json', await get('/support-bundle'))}>${t('Download support bundle')}</button></div><${Failure} error=${error} />
+		${log && html`<details><summary>${t('Log')}</summary><pre tabindex="0">${log.map((x) => `${when(x.time_s)} ${x.level} ${x.area}: ${x.text}`).join('\n')}</pre></details>`}</section>`;
 }
 
 function Admin() {
@@ -107,9 +114,9 @@ function Admin() {
 		<p class="soft">${t('For scripts and Prometheus. The API is described in')} <a href="/openapi.json">/openapi.json</a>, <a href="/metrics">/metrics</a>.</p>
 		${tokens?.length > 0 && html`<${Table} caption=${t('API tokens')} head=${[t('Name'), t('Role'), t('Valid until'), '']} rows=${tokens.map((x) => [x.name, t(x.role), x.expires_s ? when(x.expires_s) : t('for ever'),
 			html`<${Action} label=${t('Delete…')} title=${t('Delete {name}', x)} danger><${Confirm} name=${x.name} label=${t('Delete')} breaks=${t('Scripts that use it are refused.')} run=${() => api('DELETE', '/tokens/' + x.name)} /><//>`])} />`}</section>
-	<${Configuration} />
-	<section class="card"><h2>${t('Audit log')}</h2>${audit && html`<${Table} caption=${t('Audit log')} head=${[t('When'), t('User'), t('From'), t('What'), t('Result')]}
-		rows=${audit.map((a) => [a.time, a.user, a.from, html`${a.method} ${a.path}`, html`${a.status} ${a.code ?? ''}`])} />`}</section>`;
+	<${Configuration} /><${Logs} />
+	<section class="card"><h2>${t('Audit log')}</h2>${audit && html`<details><summary>${t('The last {n} changes and logins', { n: audit.length })}</summary><${Table} caption=${t('Audit log')} head=${[t('When'), t('User'), t('From'), t('What'), t('Result')]}
+		rows=${audit.map((a) => [when(Date.parse(a.time) / 1000), a.user, a.from, html`${a.method} ${a.path}`, html`${a.status} ${a.code ?? ''}`])} /></details>`}</section>`;
 }
 
 export function System() {

@@ -3,9 +3,8 @@
 import { h } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import htm from 'htm';
-import uPlot from 'uplot';
-import { ago, bytes, number, t, when } from './i18n.mjs';
-import { api, get, HISTORY, isAdmin, listen, Problem, state, update } from './store.mjs';
+import { ago, bytes, duration, number, t, when } from './i18n.mjs';
+import { api, get, isAdmin, listen, Problem, state, update } from './store.mjs';
 
 export const html = htm.bind(h);
 
@@ -15,8 +14,9 @@ export function useStore() {
 	return state;
 }
 
-// Load a path again whenever something changed; [data, error, reload].
-export function useLoad(path) {
+// Load a path again whenever something changed, or with each beat of the
+// stream; [data, error, reload].
+export function useLoad(path, live) {
 	const [data, setData] = useState(null);
 	const [error, setError] = useState(null);
 	const [turn, setTurn] = useState(0);
@@ -25,7 +25,7 @@ export function useLoad(path) {
 		get(path).then((d) => { if (current) { setData(d); setError(null); } },
 			(e) => { if (current) setError(e); });
 		return () => { current = false; };
-	}, [path, turn, state.version]);
+	}, [path, turn, state.version, live && state.seen]);
 	return [data, error, () => setTurn((n) => n + 1)];
 }
 
@@ -53,7 +53,7 @@ export function Bar({ used, size }) {
 export const Table = ({ caption, head, rows }) => html`
 	<div class="scroll" tabindex="0" role="region" aria-label=${caption}><table>
 	<thead><tr>${head.map((x) => (x ? html`<th scope="col">${x}</th>` : html`<td></td>`))}</tr></thead>
-	<tbody>${rows.map((row) => html`<tr>${row.map((x) => html`<td>${x}</td>`)}</tr>`)}</tbody></table></div>`;
+	<tbody>${rows.map((row) => html`<tr>${row.map((x, i) => html`<td data-label=${head[i]}>${x}</td>`)}</tr>`)}</tbody></table></div>`;
 
 // --- forms ---
 
@@ -100,6 +100,20 @@ export function Action({ label, title, danger, children }) {
 	return html`<button class=${danger ? 'danger' : ''}
 		onClick=${() => update({ dialog: { title: title ?? label, content: children } })}>${label}</button>`;
 }
+
+// Long work: how far, how fast, how long, stop.
+const jobNames = { rebuild: 'Rebuild', resync: 'Resync', check: 'Check of parity', repair: 'Repair of parity', reshape: 'Reshape', replace: 'Replacement', 'pool.create': 'New pool' };
+export const jobName = (job) => t(jobNames[job.verb] ?? job.verb);
+const stoppable = { rebuild: 'Pause…', resync: 'Pause…', check: 'Stop…', repair: 'Stop…', replace: 'Stop…' };
+export const Jobs = ({ of: pool }) => (state.status?.jobs ?? []).filter((job) => !pool || job.object === pool).map((job) => html`
+	<section class="card" key=${job.id}><div class="head"><h2>${jobName(job)}: ${job.object}</h2>
+		${stoppable[job.verb] && html`<${Action} label=${t(stoppable[job.verb])} title=${jobName(job)}><${Form} label=${t('Stop it')}
+			submit=${async () => { await api('DELETE', '/jobs/' + job.id); closeDialog(); }}>
+			<p>${job.verb === 'check' || job.verb === 'repair' ? t('What was done stays done. It can be started again, from the beginning.')
+			: t('The pool stays without full redundancy until it goes on: when the pool is started again, or is given a disk.')}</p><//><//>`}</div>
+		<progress max="100" value=${job.percent ?? 0} aria-label=${jobName(job)}></progress><small>${progress(job)}</small></section>`);
+export const progress = (job) => [number(job.percent ?? 0, 1) + ' %', job.rate_bytes_s > 0 && bytes(job.rate_bytes_s) + '/s',
+	job.eta_s != null && t('{time} left', { time: duration(job.eta_s) })].filter(Boolean).join(', ');
 
 export const closeDialog = () => update({ dialog: null });
 
@@ -154,52 +168,6 @@ export function Copy({ text, label }) {
 	return html`<figure class="copy"><figcaption>${label}
 		<button onClick=${copy} aria-label=${t('Copy {what}', { what: label })}>${done ? t('Copied') : t('Copy')}</button></figcaption>
 		<pre tabindex="0">${text}</pre></figure>`;
-}
-
-// --- charts ---
-
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-function Chart({ title, unit, series, data }) {
-	const box = useRef(null);
-	const plot = useRef(null);
-	useEffect(() => {
-		const axis = { stroke: color('--soft'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } };
-		plot.current = new uPlot({
-			width: box.current.clientWidth, height: 150, cursor: { y: false },
-			legend: { live: true },
-			scales: { x: { range: () => [Date.now() / 1000 - 2 * HISTORY, Date.now() / 1000] }, y: { range: (u, low, high) => [0, Math.max(high * 1.1, 1)] } },
-			axes: [axis, { ...axis, size: 56, values: (u, v) => v.map((x) => number(x, 1)) }],
-			series: [{ value: (u, v) => (v == null ? '' : new Date(v * 1000).toLocaleTimeString()) },
-				...series.map(([label, tint]) => ({ label, stroke: color(tint), width: 1.5, spanGaps: false,
-					points: { show: false },
-					value: (u, v) => (v == null ? '–' : number(v, 1) + ' ' + unit) }))],
-		}, data, box.current);
-		const fit = new ResizeObserver(() =>
-			plot.current?.setSize({ width: box.current.clientWidth, height: 150 }));
-		fit.observe(box.current);
-		return () => { fit.disconnect(); plot.current.destroy(); plot.current = null; };
-	}, []);
-	useEffect(() => plot.current?.setData(data));
-	const last = series.map(([label], i) => {
-		const v = data[i + 1].at(-1);
-		return label + ' ' + (v == null ? '–' : number(v, 1));
-	}).join(', ');
-	return html`<figure class="chart"><figcaption>${title} <span class="unit">${unit}</span></figcaption>
-		<div ref=${box} role="img" aria-label=${`${title}: ${last} ${unit}`}></div></figure>`;
-}
-
-export function Charts({ of: key, latency = true }) {
-	const list = state.history[key] ?? [];
-	const x = list.map((s) => s.time);
-	const pick = (name, scale = 1) => list.map((s) => (s[name] == null ? null : s[name] * scale));
-	return html`<div class="charts">
-		<${Chart} title=${t('Operations')} unit="IOPS" series=${[[t('read'), '--read'], [t('write'), '--write']]}
-			data=${[x, pick('reads'), pick('writes')]} />
-		<${Chart} title=${t('Throughput')} unit="MB/s" series=${[[t('read'), '--read'], [t('write'), '--write']]}
-			data=${[x, pick('read_bytes', 1e-6), pick('write_bytes', 1e-6)]} />
-		${latency && html`<${Chart} title=${t('Mean latency')} unit="ms" series=${[[t('latency'), '--read']]}
-			data=${[x, pick('ms')]} />`}</div>`;
 }
 
 export { api, get, isAdmin, Problem, state, update, useEffect, useRef, useState };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Overview, Disks, Alerts.
+import { Charts } from './charts.mjs';
 import { duration, number, t } from './i18n.mjs';
-import { Ago, Bar, Charts, Empty, Failure, Field, Form, get, html, isAdmin, Size, State, state, Table, useLoad, useState } from './ui.mjs';
+import { Ago, Bar, Empty, Failure, Field, Form, get, html, isAdmin, Jobs, Size, State, state, Table, useLoad, useState } from './ui.mjs';
 
 // What the administrator should do next, from nothing to done.
 function NextStep({ status }) {
@@ -25,7 +26,7 @@ export function Overview() {
 	const size = status.pools.reduce((sum, p) => sum + Number(p.size ?? 0), 0);
 	const used = status.pools.reduce((sum, p) => sum + Number(p.used ?? 0), 0);
 	return html`<div class="head"><h1>${t('Overview')}</h1>${isAdmin() && html`<a class="button" href="#/wizard">${t('Wizard')}</a>`}</div>
-		<${NextStep} status=${status} />
+		<${NextStep} status=${status} /><${Jobs} />
 		<div class="grid">
 		<section class="card"><h2>${t('Is my data safe?')}</h2><p class="big"><${State} value=${status.health} /></p>
 			${status.pools.map((p) => html`<div><a href=${'#/pools/' + p.name}>${p.name}</a> <${State} value=${p.health} />
@@ -33,10 +34,10 @@ export function Overview() {
 		<section class="card"><h2>${t('Who is connected?')}</h2><p class="big">${number(status.sessions)}</p>
 			<a href="#/targets">${t('{targets} targets, {hosts} hosts, {mappings} mappings', status)}</a></section>
 		<section class="card"><h2>${t('How fast?')}</h2><p class="big">${last ? number(last.reads + last.writes) : '–'} IOPS</p>
-			<span class="soft">${last ? number((last.read_bytes + last.write_bytes) / 1e6, 1) : '–'} MB/s${last?.ms != null ? ', ' + number(last.ms, 1) + ' ms' : ''}</span></section>
+			<span class="soft">${last ? number((last.read_bytes + last.write_bytes) / 1e6, 1) : '–'} MB/s${last && (last.r99 ?? last.w99) != null ? ', ' + t('99 % within {n} ms', { n: number(Math.max(last.r99 ?? 0, last.w99 ?? 0), 1) }) : ''}</span></section>
 		<section class="card"><h2>${t('How full?')}</h2>${size > 0 ? html`<p class="big">${number(used / size * 100)} %</p><${Bar} used=${used} size=${size} />` : html`<p class="big">–</p>`}</section>
 		</div>
-		${status.volumes > 0 && html`<section class="card"><h2>${t('The last minutes')}</h2><${Charts} of="all" /></section>`}
+		${status.volumes > 0 && html`<section class="card"><${Charts} of="all" /></section>`}
 		<p class="soft">Dozo ${status.version}, ${t('up {time}', { time: duration(status.uptime_s) })}</p>`;
 }
 
@@ -56,9 +57,9 @@ export function Disks() {
 		${disks && all.length === 0 && html`<${Empty}>${t('No disks were found. Plug one in, or look at an image file below.')}<//>`}
 		${all.length > 0 && html`<div class="card"><${Table} caption=${t('Disks')}
 			head=${[t('Disk'), t('Model, serial'), t('Size'), t('What is on it'), t('Used by')]}
-			rows=${all.map((d) => [html`<strong>${d.path}</strong>${!d.present ? html` <${State} value="missing" />` : ''}<small>${d.kind === 'disk' ? (d.rotational ? t('hard disk') : t('solid state')) : t('image file')}</small>`,
-				html`${d.model || '–'}<small>${d.serial}</small>`, html`<${Size} value=${d.size} />`, d.contents || t('nothing found'),
-				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : t('free')])} /></div>`}
+			rows=${all.map((d) => [html`<strong>${d.path}</strong>${!d.present ? html` <${State} value="missing" />` : html`<small>${d.kind === 'disk' ? (d.rotational ? t('hard disk') : t('solid state')) : t('image file')}</small>`}`,
+				html`${d.model || '–'}<small>${d.serial}</small><small>${d.slot}</small>`, html`<${Size} value=${d.size} />`, d.contents || t('nothing found'),
+				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : !d.present ? t('cannot be opened') : d.note || t('free')])} /></div>`}
 		<div class="card"><h2>${t('Image files')}</h2><p class="soft">${t('Image files work everywhere a disk does. Look at one to see what is on it.')}</p>
 		<${LookAt} found=${(d) => setExtra([...extra.filter((x) => x.path !== d.path), d])} /></div>`;
 }

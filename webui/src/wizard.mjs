@@ -6,13 +6,11 @@ import { Connect } from './connect.mjs';
 import { api, Copy, Failure, Field, Form, get, html, isAdmin, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
 import { finishJob } from './store.mjs';
 import { newSecret, presets } from './targets.mjs';
-import { policies, policyHint } from './storage.mjs';
+import { policies, policyHint, word } from './storage.mjs';
 
 const MIB = 1024 * 1024;
 const nameHint = () => t('Small letters, digits and dashes');
 const nameOk = (name) => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(name);
-// What is typed to confirm that a disk with data on it may be erased.
-export const word = (d) => d.serial || d.path.split('/').at(-1);
 
 // RAID5 uses as much of each disk as the smallest has, less its own records.
 function capacity(disks) {
