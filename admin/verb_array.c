@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Verbs for the array under a pool: give it a disk, scrub it.  A disk that is
- * new must be blank; one that was a member of this array is welcome as it is.
+ * Verbs for the array under a pool: give it a disk, set its policy, scrub it.
+ * A disk that is new must be blank; one that was a member of this array is
+ * welcome as it is.
  */
 #include "config.h"
 
@@ -251,6 +252,65 @@ verb_pool_add_end(struct req *req)
 		note_members(req, w);
 	}
 	disks_fini(&w->disks);
+}
+
+/* --- set --- */
+
+struct pool_set {
+	struct dozo_pool *pool;		/* NULL: nothing was started */
+	struct raid_convert convert;
+	bool changes;
+};
+
+void
+verb_pool_set(struct req *req)
+{
+	const char *policy = arg_text(req, "policy");
+	struct dozo_pool *pool = open_pool(req);
+	const struct doc_pool *has;
+	struct pool_set *w;
+	struct raid_info a;
+
+	assert(req->locked && req->work == NULL && policy != NULL);
+	if (pool == NULL)
+		return;
+	w = calloc(1, sizeof(*w));
+	if (w == NULL) {
+		err_set(&req->err, ENOMEM, "out of memory");
+		return;
+	}
+	req->work = w;
+	if (raid_policy_parse(policy, &w->convert.policy) != 0) {
+		err_set(&req->err, EINVAL, "there is no consistency policy "
+		    "\"%.20s\"", policy);
+		err_hint(&req->err, "It is ppl, bitmap or resync.");
+		return;
+	}
+	has = doc_pool(req->dozo->doc, pool->name);
+	if (has != NULL && !req_etag_ok(req, doc_pool_json(has)))
+		return;
+	raid_get_info(pool->raid, &a);
+	w->changes = a.spec.policy != w->convert.policy;
+	w->pool = pool;
+	w->convert.raid = pool->raid;
+	w->convert.only_check = req->dry_run;
+	raid_convert_start(&w->convert, &req->op);
+}
+
+void
+verb_pool_set_end(struct req *req)
+{
+	struct pool_set *w = req->work;
+
+	assert(req->op.pending == 0);
+	if (w == NULL || w->pool == NULL)
+		return;
+	if (err_is(&w->convert.err)) {
+		req->err = w->convert.err;
+		return;
+	}
+	req_result(req, json_pack("{s:s, s:s}", "name", w->pool->name,
+	    "policy", raid_policy_name(w->convert.policy)), w->changes);
 }
 
 /* --- scrub --- */

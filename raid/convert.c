@@ -183,7 +183,8 @@ convert_check(struct raid_convert *convert)
 		    "being changed", raid->spec.name);
 		return CV_END;
 	}
-	if (convert->policy == raid->spec.policy || check(convert) < 0)
+	if (convert->policy == raid->spec.policy || check(convert) < 0 ||
+	    convert->only_check)
 		return CV_END;
 	convert->priv = calloc(1, sizeof(struct conversion));
 	if (convert->priv == NULL) {

@@ -240,6 +240,7 @@ struct raid_convert {
 	/* in */
 	struct raid *raid;
 	enum raid_policy policy;
+	bool only_check;		/* could it be done? */
 	/* out */
 	struct err err;
 	void *priv;

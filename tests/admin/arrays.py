@@ -152,6 +152,36 @@ def fast(b, disk):
     b.ok("disk", "fault", disk, "--kind", "clear")
 
 
+def test_the_consistency_policy_of_a_pool_in_use_is_changed():
+    def changes(b, policy, *more):
+        return b.ok("pool", "set", "tank", "--policy", policy, "--json",
+                    *more).json()["changed"]
+
+    def policy_of(b):
+        return b.get("pool", "status", "tank")["policy"]
+
+    with Box() as b:
+        b.pool()
+        d = b.disks()
+        assert policy_of(b) == "ppl"
+        b.fails(2, "no consistency policy", "pool", "set", "tank",
+                "--policy", "journal")
+        assert changes(b, "bitmap", "--dry-run")
+        assert policy_of(b) == "ppl"
+        for policy in ("bitmap", "resync", "ppl", "bitmap"):
+            assert changes(b, policy)
+            assert policy_of(b) == policy
+            assert not changes(b, policy)
+        b.ok("pool", "stop", "tank")
+        b.fails(4, "not open", "pool", "set", "tank", "--policy", "ppl")
+        b.ok("pool", "start", "tank")
+        assert policy_of(b) == "bitmap"
+        b.ok("disk", "fail", d[1])
+        for more in ([], ["--dry-run"]):
+            b.fails(4, "member 1 of array dozo:tank is", "pool", "set", "tank",
+                    "--policy", "ppl", *more)
+
+
 def test_a_scrub_finds_lists_and_repairs_wrong_parity():
     with Box() as b:
         b.pool()

@@ -59,6 +59,12 @@ for policy in writeback writethrough writeback durable; do
 	    ctl volume set p/w --write-policy "$policy"
 	sleep 0.3
 done
+for policy in bitmap resync ppl; do
+	check "consistency policy $policy under the writer" \
+	    ctl pool set p --policy "$policy"
+	sleep 0.2
+done
+sleep 0.5
 check "a member fails under the writer" ctl disk fail "$DOZO_DIR/p-2.img"
 sleep 0.5
 

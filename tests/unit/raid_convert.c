@@ -26,6 +26,17 @@ convert(struct world *w, enum raid_policy policy)
 	return c.err.code;
 }
 
+static int
+only_check(struct world *w, enum raid_policy policy)
+{
+	struct raid_convert c = { .raid = w->raid, .policy = policy,
+		.only_check = true };
+
+	raid_convert_start(&c, NULL);
+	loop_run_op(w->loop, &c.op);
+	return c.err.code;
+}
+
 static void
 get_sb(struct world *w, unsigned i, struct sb1 *sb)
 {
@@ -111,6 +122,8 @@ any_policy_becomes_any_other(void **state)
 		start(w, from);
 		for (unsigned i = 0; i < 3; i++)
 			assert_int_equal(batch(w, 100 * KIB), 0);
+		assert_int_equal(only_check(w, to), 0);
+		assert_int_equal(check_disks(w), from);
 		assert_int_equal(convert(w, to), 0);
 		assert_int_equal(check_disks(w), to);
 		for (unsigned i = 0; i < 3; i++)
@@ -337,6 +350,7 @@ it_is_refused_while_a_member_is_missing(void **state)
 	(void)state;
 	start(w, RAID_POLICY_PPL);
 	assert_int_equal(fail_member_now(w, 2), 0);
+	assert_int_equal(only_check(w, RAID_POLICY_BITMAP), EBUSY);
 	assert_int_equal(convert(w, RAID_POLICY_BITMAP), EBUSY);
 	assert_int_equal(w->raid->spec.policy, RAID_POLICY_PPL);
 	assert_int_equal(batch(w, 60 * KIB), 0);
