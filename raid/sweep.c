@@ -349,7 +349,9 @@ after_batch(struct raid *raid, struct sweep *sweep)
 
 /*
  * Requests first: rest as long as the batch took.  When the disks are busy
- * batches take longer, and so do the rests.
+ * batches take longer, and so do the rests.  Members in memory end a batch in
+ * the turn it began: without a turn in between, requests would wait for all
+ * of the sweep.
  */
 static void
 rest(struct raid *raid, struct sweep *sweep, struct op *op)
@@ -357,8 +359,8 @@ rest(struct raid *raid, struct sweep *sweep, struct op *op)
 	uint64_t ms = (loop_now(raid->loop) - sweep->batch_ns) /
 	    NSEC_PER_MSEC + 1;
 
-	if (raid->active > 0)
-		op_sleep(raid->loop, &sweep->timer, MIN(ms, PAUSE_MAX_MS), op);
+	op_sleep(raid->loop, &sweep->timer,
+	    raid->active > 0 ? MIN(ms, PAUSE_MAX_MS) : 0, op);
 }
 
 /* --- checkpoints and the end --- */

@@ -109,6 +109,16 @@ settle(struct world *w)
 }
 
 static void
+wait_for_sweep(struct world *w)
+{
+	struct raid_info info;
+
+	for (raid_get_info(w->raid, &info); info.task != RAID_TASK_NONE;
+	    raid_get_info(w->raid, &info))
+		wait_ms(w, 1);
+}
+
+static void
 any_policy_becomes_any_other(void **state)
 {
 	struct world *w = &world;
@@ -271,6 +281,7 @@ cut_at(enum raid_policy from, enum raid_policy to, unsigned at)
 	assert_int_equal(batch(w, 60 * KIB), 0);
 	if (dirty)
 		settle(w);
+	wait_for_sweep(w);
 	(void)check_disks(w);
 	assert_int_equal(convert(w, to), 0);
 	assert_int_equal(do_flush(raid_blk(w->raid)), 0);

@@ -69,6 +69,28 @@ a_new_disk_is_rebuilt_under_load(void **state)
 	}
 }
 
+/* Members in memory answer at once: the sweep must let others have turns. */
+static void
+a_request_does_not_wait_for_all_of_a_rebuild(void **state)
+{
+	struct world *w = &world;
+	uint64_t done = 0;
+
+	(void)state;
+	start(w, 4, 1, RAID_POLICY_RESYNC);
+	assert_int_equal(fail_member_now(w, 1), 0);
+	assert_int_equal(add(w, 4, false), 0);
+	do {
+		wait_ms(w, 0);
+		raid_get_info(w->raid, &info);
+		assert_true(info.task_done >= done);
+		done = info.task_done;
+	} while (done == 0 && info.degraded > 0);
+	assert_int_equal(info.task, RAID_TASK_REBUILD);
+	wait_for_task(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
 static void
 a_spare_takes_over_by_itself(void **state)
 {
@@ -518,6 +540,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_disk_is_rebuilt_under_load),
+		cmocka_unit_test(
+		    a_request_does_not_wait_for_all_of_a_rebuild),
 		cmocka_unit_test(a_spare_takes_over_by_itself),
 		cmocka_unit_test(a_rebuild_goes_on_where_it_stopped),
 		cmocka_unit_test(a_rebuild_survives_a_power_cut),
