@@ -217,8 +217,6 @@ row_plan_write(struct row_plan *plan, const struct raid_map *map,
 {
 	unsigned rmw_reads;
 
-	if (force_rcw)		/* whatever must be read for that */
-		avoid = 0;
 	plan_begin(plan, map, span->row);
 	if (!raid_level_serves(map, missing))
 		return -EIO;

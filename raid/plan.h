@@ -61,8 +61,8 @@ struct row_plan {
  * Plan a write of `span`.  `missing` is a mask of roles that can neither be
  * read nor written in this row.  `avoid`: roles that are better not read, to
  * be used if nothing is missing; of several, one is spared.  `force_rcw`: the
- * old parity is not to be trusted.  -EIO if the level cannot bear what is
- * missing.
+ * old parity is not to be trusted; it is used only if there is no other way.
+ * -EIO if the level cannot bear what is missing.
  */
 int row_plan_write(struct row_plan *plan, const struct raid_map *map,
     const struct row_span *span, uint32_t missing, uint32_t avoid,

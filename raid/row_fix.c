@@ -65,6 +65,42 @@ others_missing(const struct row_fix *fix)
 	    ~(UINT32_C(1) << fix->role);
 }
 
+/* It cannot be reconstructed. */
+static enum fix_step
+fix_lost(struct row_fix *fix)
+{
+	if ((fix->mode != FIX_FILL && fix->mode != FIX_COPY) ||
+	    fix->raid->failed ||
+	    member_bad_add(fix_target(fix), fix_off(fix), fix_len(fix)) < 0)
+		fix->result = -EIO;
+	return FX_NEXT;
+}
+
+/* Parity in doubt yields no data; the other way round it does. */
+static bool
+fix_in_doubt(const struct row_fix *fix, struct row_range at)
+{
+	const struct raid *raid = fix->raid;
+
+	return fix->role != raid_map_parity(&raid->map,
+	    raid_map_stripe(&raid->map, fix->row)) &&
+	    part_in_doubt(raid, fix->row, at);
+}
+
+/* One entry for all of it. */
+static void
+join_doubt(struct row_fix *fix)
+{
+	while (fix->piece.hi < fix->at.hi) {
+		struct row_range next = { fix->piece.hi,
+			MIN(fix->at.hi, fix->piece.hi + PIECE) };
+
+		if (!fix_in_doubt(fix, next))
+			return;
+		fix->piece.hi = next.hi;
+	}
+}
+
 /* Plan the next piece.  A copy may do without the others. */
 static enum fix_step
 fix_piece(struct row_fix *fix, struct op *op)
@@ -75,6 +111,10 @@ fix_piece(struct row_fix *fix, struct op *op)
 	if (in_pieces(fix))
 		fix->piece.hi = MIN(fix->at.hi,
 		    (uint32_t)round_down(fix->piece.lo, PIECE) + PIECE);
+	if (fix->mode == FIX_FILL && fix_in_doubt(fix, fix->piece)) {
+		join_doubt(fix);
+		return fix_lost(fix);
+	}
 	rc = raid->failed ? -EIO : row_plan_rebuild(&fix->work.plan,
 	    &raid->map, fix->row, fix->role, fix->piece,
 	    fix->mode == FIX_COPY ? 0 : others_missing(fix));
@@ -119,17 +159,6 @@ fix_io(struct row_fix *fix, enum io_kind kind, unsigned slot_role,
 	member_submit(kind == IO_READ ? fix_member(fix) : fix_target(fix),
 	    &work->io[0], kind, fix_off(fix), work->iov[0].iov_len, work->iov,
 	    1, flags, op);
-}
-
-/* It cannot be reconstructed. */
-static enum fix_step
-fix_lost(struct row_fix *fix)
-{
-	if ((fix->mode != FIX_FILL && fix->mode != FIX_COPY) ||
-	    fix->raid->failed ||
-	    member_bad_add(fix_target(fix), fix_off(fix), fix_len(fix)) < 0)
-		fix->result = -EIO;
-	return FX_NEXT;
 }
 
 static enum fix_step

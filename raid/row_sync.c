@@ -12,12 +12,15 @@
  * with -EIO; a scrub or resync writes parity, and what could not be read; a
  * row filled by a rebuild is marked so before its lock is given up, so no
  * write in between misses the new member.  From parity in doubt nothing is
- * rebuilt, but the parity itself is.
+ * rebuilt but the parity itself: the data is listed, if there is not too much
+ * of it.
  */
 #include "raid/raid_priv.h"
 
 #include <assert.h>
 #include <errno.h>
+
+#define DOUBT_LISTED (16 * MIB)
 
 enum row_sync_step { RS_LOCK, RS_PLAN, RS_READ, RS_COMPARE, RS_STORED,
 	RS_MEND, RS_MENDED, RS_UNLOCK };
@@ -67,31 +70,6 @@ settle_row(struct row *row)
 	(void)doubt_settle(&raid->doubt, at, at + raid->map.row_bytes);
 }
 
-static bool
-plan_row(struct row *row)
-{
-	struct raid *raid = row->raid;
-	uint32_t missing = row_missing(raid, row->span.row);
-	struct row_range all = { 0, raid->map.row_bytes };
-
-	if (raid->failed)
-		return false;
-	if (row->kind == SWEEP_REPLACE) {
-		row_plan_copy(&row->work.plan, &raid->map, row->span.row,
-		    row->place.role);
-		return (missing >> row->place.role & 1) == 0;
-	}
-	if (row->kind == SWEEP_REBUILD && !is_parity(row) &&
-	    row_in_doubt(raid, row->span.row))
-		return false;
-	if (row->kind == SWEEP_REBUILD)
-		return row_plan_rebuild(&row->work.plan, &raid->map,
-		    row->span.row, row->place.role, all, missing &
-		    ~(UINT32_C(1) << row->place.role)) == 0;
-	row_plan_check(&row->work.plan, &raid->map, row->span.row);
-	return missing == 0;
-}
-
 /* Who is written. */
 static struct member *
 row_target(const struct row *row, unsigned role)
@@ -127,6 +105,55 @@ mend(struct row *row, uint32_t roles, enum fix_mode mode)
 	row->mend = mode;
 	row->repairs++;
 	return RS_MEND;
+}
+
+/* So much of it that a bad-block log would be of no use? */
+static bool
+much_in_doubt(const struct raid *raid)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < raid->doubt.n; i++)
+		bytes += raid->doubt.range[i].hi - raid->doubt.range[i].lo;
+	return bytes > DOUBT_LISTED || raid->doubt.n > BBLOG_ENTRIES / 4;
+}
+
+static bool
+plan_row(struct row *row)
+{
+	struct raid *raid = row->raid;
+	uint32_t missing = row_missing(raid, row->span.row);
+	struct row_range all = { 0, raid->map.row_bytes };
+
+	if (row->kind == SWEEP_REPLACE) {
+		row_plan_copy(&row->work.plan, &raid->map, row->span.row,
+		    row->place.role);
+		return (missing >> row->place.role & 1) == 0;
+	}
+	if (row->kind == SWEEP_REBUILD)
+		return row_plan_rebuild(&row->work.plan, &raid->map,
+		    row->span.row, row->place.role, all, missing &
+		    ~(UINT32_C(1) << row->place.role)) == 0;
+	row_plan_check(&row->work.plan, &raid->map, row->span.row);
+	return missing == 0;
+}
+
+static enum row_sync_step
+plan(struct row *row, struct op *op)
+{
+	struct raid *raid = row->raid;
+
+	row->result = -EIO;
+	if (raid->failed)
+		return RS_UNLOCK;
+	if (row->kind == SWEEP_REBUILD && !is_parity(row) &&
+	    row_in_doubt(raid, row->span.row))
+		return much_in_doubt(raid) ? RS_UNLOCK : mend(row,
+		    UINT32_C(1) << row->place.role, FIX_FILL);
+	if (!plan_row(row))
+		return RS_UNLOCK;
+	row_reserve(raid, &row->work, 0, op);
+	return RS_READ;
 }
 
 static enum row_sync_step
@@ -243,10 +270,7 @@ row_sync_run(struct op *op)
 		op->step = RS_PLAN;
 		return;
 	case RS_PLAN:
-		row->result = -EIO;
-		op->step = plan_row(row) ? RS_READ : RS_UNLOCK;
-		if (op->step == RS_READ)
-			row_reserve(raid, work, 0, op);
+		op->step = plan(row, op);
 		return;
 	case RS_READ:
 		row_place(work);

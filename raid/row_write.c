@@ -138,18 +138,39 @@ static void
 row_write_plan(struct row *row, struct op *op)
 {
 	struct raid *raid = row->raid;
-	uint32_t missing = row_missing(raid, row->span.row);
+	uint32_t missing = row_missing(raid, row->span.row), avoid = 0;
 	bool doubt = row_in_doubt(raid, row->span.row);
 
 	row_merge_source(row);
+	/* Where nothing was written all that is written must have parity. */
+	if (!doubt || !raid->doubt.blank)
+		avoid = avoid_roles(row);
 	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
-	    &raid->map, &row->span, missing, avoid_roles(row), doubt);
+	    &raid->map, &row->span, missing, avoid, doubt);
 	row->settles = row->result == 0 && doubt && renews_lost(row, missing);
 	if (row->settles && raid->doubt.n == DOUBT_MAX)
 		row->result = -EIO;	/* it could not be read again */
 	if (row->result == 0)
 		row_reserve(raid, &row->work, bounce_slots(row), op);
 	op->step = row->result == 0 ? RW_PREREAD : RW_UNLOCK;
+}
+
+/*
+ * A sector that cannot be read, in a row in doubt: the row stays so, if the
+ * plan can do without the sector.
+ */
+static enum row_write_step
+without_role(struct row *row)
+{
+	uint32_t role = UINT32_C(1) << row->place.role;
+
+	row->work.plan.nwrites = 0;
+	if ((row->avoid & role) == 0 && !row->raid->doubt.blank) {
+		row->avoid |= role;
+		return RW_PLAN;
+	}
+	row->result = -EIO;
+	return RW_RECORD;
 }
 
 /*
@@ -176,11 +197,8 @@ check_prereads(struct row *row)
 			next = RW_REPAIR;
 		}
 	}
-	if (next == RW_REPAIR && row_in_doubt(row->raid, row->span.row)) {
-		row->result = -EIO;
-		plan->nwrites = 0;
-		next = RW_RECORD;
-	}
+	if (next == RW_REPAIR && row_in_doubt(row->raid, row->span.row))
+		next = without_role(row);
 	return next;
 }
 

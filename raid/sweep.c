@@ -327,17 +327,24 @@ end_batch(struct raid *raid, struct sweep *sweep)
 	return ok && !raid->failed;
 }
 
+static void
+tell_stuck(struct raid *raid, const struct sweep *sweep)
+{
+	raid_tell(raid, "%s stops at byte %llu of each member: %s",
+	    raid_task_name(sweep_task(sweep)), (unsigned long long)
+	    (sweep->next * raid->map.row_bytes),
+	    row_in_doubt(raid, sweep->next) ? "from there on the parity is in "
+	    "doubt; to trust it nevertheless, stop the array, then mdadm "
+	    "--assemble --force" : "a row cannot be read");
+}
+
 static enum sweep_step
 after_batch(struct raid *raid, struct sweep *sweep)
 {
 	if (!end_batch(raid, sweep)) {
 		sweep->stuck = is_filling(sweep) && !filling_failed(raid);
 		if (sweep->stuck && !raid->failed)
-			raid_tell(raid, "%s stops at byte %llu of each "
-			    "member: a row cannot be read",
-			    raid_task_name(sweep_task(sweep)),
-			    (unsigned long long)(sweep->next *
-			    raid->map.row_bytes));
+			tell_stuck(raid, sweep);
 		return SW_FLUSH;
 	}
 	if (sweep->cancel || sweep->next == sweep->end ||
