@@ -36,6 +36,7 @@ struct assembly {
 	struct raid_map map;
 	uint8_t *mem;
 	struct ppl_replay replay[RAID_MEMBERS_MAX];
+	struct io flush[RAID_MEMBERS_MAX];
 	uint8_t *areas;			/* of the bitmaps, MIB each */
 	struct io area_io[RAID_MEMBERS_MAX];
 	struct iovec area_iov[RAID_MEMBERS_MAX];
@@ -565,6 +566,32 @@ start_replay(struct assembly *a, struct op *op)
 	}
 }
 
+/*
+ * A process that was killed leaves writes in the members' caches: they must
+ * be on stable media before the headers that name them are overwritten.
+ */
+static void
+flush_replayed(struct assembly *a, struct op *op)
+{
+	struct raid *raid = a->pub->raid;
+
+	if (raid->ppl == NULL || a->best->resync_offset == SB1_CLEAN)
+		return;
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (member_live(&raid->member[r]))
+			member_submit(&raid->member[r], &a->flush[r],
+			    IO_FLUSH, 0, 0, NULL, 0, 0, op);
+}
+
+static void
+note_flushed(struct assembly *a)
+{
+	for (unsigned r = 0; r < a->pub->raid->map.n; r++)
+		if (a->flush[r].result != 0)
+			member_fail(&a->pub->raid->member[r],
+			    "a flush failed");
+}
+
 /* What the logs of all members have said. */
 struct replay_sum {
 	unsigned recovered, skipped;	/* entries */
@@ -773,6 +800,7 @@ conclude(struct assembly *a)
 	struct replay_sum sum = { 0 };
 	bool all, found, whole = true;
 
+	note_flushed(a);
 	/* What the replay could not do is in raid->doubt. */
 	if (raid->ppl != NULL)
 		sum = end_replay(a);
@@ -801,8 +829,10 @@ conclude(struct assembly *a)
 	return 0;
 }
 
-enum assemble_step { AS_READ, AS_CHOOSE, AS_RUN };
-static const char *const assemble_steps[] = { "READ", "CHOOSE", "RUN" };
+enum assemble_step { AS_READ, AS_CHOOSE, AS_FLUSH, AS_RUN };
+static const char *const assemble_steps[] = {
+	"READ", "CHOOSE", "FLUSH", "RUN",
+};
 
 static void
 start_probes(struct raid_assemble *pub, struct op *op)
@@ -879,6 +909,11 @@ raid_assemble_run(struct op *op)
 		return;
 	case AS_CHOOSE:
 		choose_and_build(pub, op);
+		op->step = AS_FLUSH;
+		return;
+	case AS_FLUSH:
+		if (pub->raid != NULL)
+			flush_replayed(pub->priv, op);
 		op->step = AS_RUN;
 		return;
 	case AS_RUN:

@@ -162,6 +162,43 @@ a_row_that_replay_could_not_read_stays_in_doubt(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* The process writes once, and is gone before it flushes anything. */
+static void
+write_and_die(struct world *w, uint64_t off, uint64_t len, int byte)
+{
+	for (unsigned i = 0; i < w->n; i++)
+		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
+		    .kinds = 1u << IO_FLUSH, .err = EIO });
+	(void)do_write(raid_blk(w->raid), off, len, byte, 0);
+	array_stop(w);
+	for (unsigned i = 0; i < w->n; i++)
+		blk_fault_clear(w->fault[i]);
+}
+
+static void
+what_was_replayed_is_flushed_before_the_log_is_used_again(void **state)
+{
+	struct world *w = &world;
+	uint64_t row = 2 * CHUNK;
+
+	(void)state;
+	start(w, RAID_POLICY_PPL);
+	for (unsigned i = 0; i < w->n; i++)
+		blk_fault_volatile_cache(w->fault[i], true);
+	write_and_die(w, 0, CHUNK, 'a');
+	assemble_without(w, &as, 0, false);
+	assert_non_null(w->raid);
+	assert_int_equal(reads_as(raid_blk(w->raid), 0, CHUNK, 'a'), 1);
+	/* The next row with the same parity member, but another chunk. */
+	assert_int_equal(do_write(raid_blk(w->raid), 3 * row + CHUNK, CHUNK,
+	    'b', 0), 0);
+	lose_power(w, UINT_MAX);
+	assemble_without(w, &as, 0, false);
+	assert_non_null(w->raid);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
 int
 main(void)
 {
@@ -172,6 +209,8 @@ main(void)
 		cmocka_unit_test(a_write_does_not_repair_from_parity_in_doubt),
 		cmocka_unit_test(
 		    a_row_that_replay_could_not_read_stays_in_doubt),
+		cmocka_unit_test(
+		    what_was_replayed_is_flushed_before_the_log_is_used_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
