@@ -437,6 +437,26 @@ sb_field(const struct rig *rig, unsigned i, unsigned off)
 	return get_le64(&in);
 }
 
+bool
+rig_records_loss(const struct rig *rig, unsigned i)
+{
+	uint8_t buf[SB1_BYTES];
+	struct sb1 sb;
+
+	sim_disk_peek(rig->disk[i], SB_OFF, buf, sizeof(buf));
+	if (sb1_decode(&sb, buf, sizeof(buf), NULL) != 0)
+		return false;
+	for (unsigned k = 0; k < rig->n; k++) {
+		struct sb1 other;
+
+		sim_disk_peek(rig->disk[k], SB_OFF, buf, sizeof(buf));
+		if (k != i && sb1_decode(&other, buf, sizeof(buf), NULL) == 0
+		    && !sb1_role_active(sb1_role(&other, sb.dev_number)))
+			return true;
+	}
+	return false;
+}
+
 void
 rig_data_zone(const struct rig *rig, unsigned i, uint64_t *off, uint64_t *len)
 {

@@ -50,6 +50,8 @@ unsigned rig_suspects(const struct rig *rig);
 void rig_readd(struct rig *rig, struct loop *loop);
 /* If nothing is missing or being rebuilt any more, suspect nobody. */
 bool rig_note_whole(struct rig *rig);
+/* Does a superblock of another member say that member i is lost? */
+bool rig_records_loss(const struct rig *rig, unsigned i);
 /* Does its policy close the write hole? */
 bool rig_has_log(const struct rig *rig);
 /* Start to open it and stop after `events`, to be crashed there. */

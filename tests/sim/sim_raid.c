@@ -39,6 +39,7 @@ struct world {
 	unsigned victim;
 	bool errors_ok;		/* the budget is used up: no wrong data, but */
 	bool latent;		/* sectors are bad */
+	unsigned forgot;	/* members that went away with their cache */
 	bool doubt;		/* a resync may be running */
 };
 
@@ -87,8 +88,12 @@ lose(struct world *w, unsigned i)
 	case 1:
 		sim_disk_fail_flushes(disk, 1);
 		break;
+	case 2:
+		w->forgot |= 1u << i;
+		sim_disk_vanish(disk, true);
+		break;
 	default:
-		sim_disk_vanish(disk, rng_one_in(w->rng, 2));
+		sim_disk_vanish(disk, false);
 		break;
 	}
 }
@@ -132,16 +137,33 @@ do_fault(struct world *w)
 
 /* --- one life --- */
 
+/*
+ * Did a member lose its cache, with nobody left to tell?  If it is back before
+ * the next start, that is as good as a power cut.
+ */
+static bool
+forgot(struct world *w)
+{
+	bool silently = false;
+
+	for (unsigned i = 0; i < rig_members(w->rig); i++)
+		silently |= (w->forgot >> i & 1) != 0 &&
+		    !rig_records_loss(w->rig, i);
+	w->forgot = 0;
+	return silently;
+}
+
 static void
 crash(struct world *w, bool power)
 {
-	bool log = rig_has_log(w->rig);
+	bool log = rig_has_log(w->rig), lost;
 
 	rig_crash(w->rig, power);
 	if (w->model == NULL)
 		return;
-	model_crash(w->model, power || w->errors_ok);
-	if (!power && w->errors_ok)
+	lost = forgot(w) || w->errors_ok;
+	model_crash(w->model, power || lost);
+	if (!power && lost)
 		model_unsettle(w->model);
 	w->doubt = true;
 	/* A member that does not survive the crash. */
@@ -186,6 +208,7 @@ shut_down(struct world *w)
 		sim_sleep(w->sim, 60000);
 	rig_close(w->rig);
 	sim_shutdown(w->sim);
+	w->forgot = 0;
 	/* A failed array keeps nothing in order. */
 	if (!w->errors_ok) {
 		model_settle(w->model);
