@@ -203,6 +203,8 @@ struct row_fix {
 /* A fix op; or NULL, and `op` is held until it may ask again. */
 struct row_fix *row_fix_get(struct raid *raid, struct op *op);
 void row_fix_put(struct raid *raid, struct row_fix *fix);
+/* Asked again, the op does not need it any more: wake the next. */
+void row_fix_pass(struct raid *raid);
 void row_fix_start(struct row_fix *fix, struct op *parent);
 
 struct raid_req;
@@ -251,6 +253,8 @@ struct row {
 /* A row op; or NULL, and `op` is held until it may ask again. */
 struct row *row_get(struct raid *raid, struct op *op);
 void row_put(struct row *row);
+/* Asked again, the op does not need it any more: wake the next. */
+void row_pass(struct raid *raid);
 /* Children of the request; they put themselves back at the end. */
 void row_write_start(struct row *row, struct raid_req *req);
 void row_read_start(struct row *row, struct raid_req *req);

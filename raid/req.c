@@ -98,6 +98,7 @@ req_read(struct raid_req *req, struct op *op)
 		req->next += len;
 		row_read_start(row, req);
 	}
+	row_pass(raid);
 	op->step = RQ_END;
 }
 
@@ -137,6 +138,7 @@ req_write(struct raid_req *req, struct op *op)
 		req->next = raid_map_next_row(&raid->map, req->next + 1,
 		    orig->off, orig->len);
 	}
+	row_pass(raid);
 	op->step = RQ_END;
 }
 

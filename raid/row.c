@@ -140,6 +140,13 @@ row_put(struct row *row)
 	op_wake(&raid->row_waiting);
 }
 
+void
+row_pass(struct raid *raid)
+{
+	if (!STAILQ_EMPTY(&raid->free_rows))
+		op_wake(&raid->row_waiting);
+}
+
 struct row_fix *
 row_fix_get(struct raid *raid, struct op *op)
 {
@@ -164,6 +171,13 @@ row_fix_put(struct raid *raid, struct row_fix *fix)
 	assert(fix->work.buf.pool == NULL);
 	STAILQ_INSERT_HEAD(&raid->free_fixes, fix, free);
 	op_wake(&raid->fix_waiting);
+}
+
+void
+row_fix_pass(struct raid *raid)
+{
+	if (!STAILQ_EMPTY(&raid->free_fixes))
+		op_wake(&raid->fix_waiting);
 }
 
 /* --- the memory of a plan --- */

@@ -203,6 +203,7 @@ row_read_run(struct op *op)
 		return;
 	case RR_FIX:
 		if (raid->failed || read_in_doubt(row)) {
+			row_fix_pass(raid);
 			op->step = read_failed(row, -EIO);
 			return;
 		}

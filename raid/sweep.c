@@ -251,6 +251,7 @@ start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 		    sweep->role, op);
 		sweep->row[sweep->nrows++] = row;
 	}
+	row_pass(raid);
 	op->step = SW_BATCHED;
 }
 

@@ -6,6 +6,7 @@
 #include "tests/unit/raid_util.h"
 
 #include <limits.h>
+#include <unistd.h>
 
 #define CHUNK 4096u
 
@@ -199,6 +200,42 @@ what_was_replayed_is_flushed_before_the_log_is_used_again(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* Three at once, where the array has memory for one reconstruction. */
+static void
+reads_that_wait_for_memory_end_when_the_array_fails(void **state)
+{
+	static const struct raid_pools pools = { .reqs = 4, .rows = 4,
+		.fixes = 1, .bufs = 2 * RAID_MEMBERS_MAX };
+	struct world *w = &world;
+	struct blk *blk;
+
+	(void)state;
+	start(w, RAID_POLICY_RESYNC);
+	assert_int_equal(array_stop(w), 0);
+	as = (struct raid_assemble){ .loop = w->loop, .pools = &pools,
+		.allow_degraded = true, .nblks = 2,
+		.blks = { &w->keep[1].blk, &w->keep[2].blk } };
+	raid_assemble_start(&as, NULL);
+	loop_run_op(w->loop, &as.op);
+	w->raid = as.raid;
+	assert_non_null(w->raid);
+	blk = raid_blk(w->raid);
+	for (unsigned i = 1; i < w->n; i++)
+		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
+		    .kinds = 1u << IO_READ, .err = ENODEV });
+	/* Chunk 0 of every third row is member 0's. */
+	for (unsigned i = 0; i < 3; i++)
+		one_io_start(&w->io[i], blk, IO_READ, i * 6 * CHUNK, CHUNK,
+		    w->buf[i], 0);
+	alarm(30);
+	for (unsigned i = 0; i < 3; i++) {
+		loop_run_op(w->loop, &w->io[i].op);
+		assert_int_equal(w->io[i].io.result, -EIO);
+	}
+	alarm(0);
+	world_stop(w);
+}
+
 int
 main(void)
 {
@@ -211,6 +248,8 @@ main(void)
 		    a_row_that_replay_could_not_read_stays_in_doubt),
 		cmocka_unit_test(
 		    what_was_replayed_is_flushed_before_the_log_is_used_again),
+		cmocka_unit_test(
+		    reads_that_wait_for_memory_end_when_the_array_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
