@@ -18,6 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/members.h"
+#include "admin/reservations.h"
 #include "admin/tasks.h"
 #include "core/log.h"
 
@@ -251,6 +253,8 @@ array_event(void *arg, const char *what)
 	struct dozo_pool *pool = arg;
 
 	array_task_note(pool);
+	if (members_moved(pool))
+		reservations_changed(pool->dozo);
 	/* The array has logged it. */
 	event_emit(pool->dozo, "array", json_pack("{s:s, s:s}", "pool",
 	    pool->name, "text", what));

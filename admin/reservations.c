@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Copies of persistent reservations in the pools.
+ * Renewal of the document's copies in the pools, without a request: for
+ * persistent reservations, which move with the copies, and for members that
+ * took a place.
  *
  * The command that changed a reservation waits for pr/ in the state directory
  * only: it may not wait for the lock, because the change that holds that may
@@ -21,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/members.h"
 #include "admin/req.h"
 #include "core/log.h"
 
@@ -52,10 +55,12 @@ renewal_commit(struct renewal *r)
 	r->again = false;
 	r->commit = (struct doc_commit){ .dozo = r->dozo,
 		.next = doc_copy(r->dozo->doc), .keep_history = true };
-	if (r->commit.next == NULL)
+	if (r->commit.next == NULL) {
 		err_set(&r->commit.err, ENOMEM, "out of memory");
-	else
-		doc_commit_start(&r->commit, &r->op);
+		return;
+	}
+	members_follow(r->dozo, r->commit.next);
+	doc_commit_start(&r->commit, &r->op);
 }
 
 static void

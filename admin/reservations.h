@@ -19,7 +19,7 @@ char *reservations_add(struct state *state, const char *text,
  * readable.
  */
 void *reservations_find(const json_t *doc, const char *uuid, size_t *len);
-/* They have changed: renew the copies in the pools soon. */
+/* They, or members, have changed: renew the copies in the pools soon. */
 void reservations_changed(struct dozo *d);
 /* Hold `op` until the copies are renewed. */
 void reservations_wait(struct dozo *d, struct op *op);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Verbs for the array under a pool: give it a disk, set its policy, scrub it.
- * A disk that is new must be blank; one that was a member of this array is
- * welcome as it is.
+ * Verbs for the array under a pool: give it a disk, replace one, set its
+ * policy, scrub it.  A disk that is new must be blank; one that was a member of
+ * this array is welcome as it is.
  */
 #include "config.h"
 
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "admin/disks.h"
+#include "admin/members.h"
 #include "admin/pools.h"
 #include "admin/tasks.h"
 #include "core/log.h"
@@ -24,6 +25,7 @@
 
 struct pool_add {
 	struct dozo_pool *pool;		/* NULL: nothing was started */
+	int role;			/* to be replaced, or -1 */
 	struct raid_add add;
 	struct disks disks;
 	struct work work;
@@ -75,6 +77,7 @@ verb_pool_add_look(struct req *req)
 		return;
 	}
 	req->work = w;
+	w->role = -1;
 	disks_add(&w->disks, path);
 	work_start(req->dozo->worker, &w->work, add_scan, w, &req->op);
 }
@@ -172,11 +175,11 @@ add_ok(struct req *req, const struct dozo_pool *pool,
 	    content_ok(req, pool, &w->disks);
 }
 
-void
-verb_pool_add(struct req *req)
+/* Give the array the disk, unless a check has said no. */
+static void
+add_disk(struct req *req, struct dozo_pool *pool)
 {
 	struct pool_add *w = req->work;
-	struct dozo_pool *pool = open_pool(req);
 
 	assert(req->locked && req->next == NULL);
 	if (pool != NULL && add_ok(req, pool, w)) {
@@ -196,44 +199,16 @@ verb_pool_add(struct req *req)
 	raid_add_start(&w->add, &req->op);
 }
 
-static void
-note_member(struct doc_pool *out, const struct doc_pool *old,
-    const struct disk *disk, const char *path)
-{
-	struct doc_member *m = &out->member[out->nmembers++];
-
-	assert(out->nmembers <= DOC_MEMBERS_MAX);
-	snprintf(m->path, sizeof(m->path), "%s", path);
-	if (strcmp(disk->path, path) == 0)
-		snprintf(m->serial, sizeof(m->serial), "%s", disk->serial);
-	for (unsigned i = 0; i < old->nmembers; i++) {
-		if (strcmp(old->member[i].path, path) == 0 &&
-		    m->serial[0] == '\0')
-			*m = old->member[i];
-	}
-}
-
 /* From now on the pool expects what lives in its array. */
 static void
 note_members(struct req *req, const struct pool_add *w)
 {
 	struct doc *doc = req_next_doc(req);
-	struct doc_pool *entry, old;
-	struct raid_info a;
+	struct doc_pool *entry;
 
 	if (doc == NULL || (entry = doc_pool(doc, w->pool->name)) == NULL)
 		return;
-	old = *entry;
-	entry->nmembers = 0;
-	memset(entry->member, 0, sizeof(entry->member));
-	raid_get_info(w->pool->raid, &a);
-	for (unsigned i = 0; i < a.nmembers; i++) {
-		const struct raid_member_info *m = &a.member[i];
-
-		if (m->path[0] != '\0' && m->state != RAID_MEMBER_FAULTY &&
-		    m->state != RAID_MEMBER_MISSING)
-			note_member(entry, &old, &w->disks.disk[0], m->path);
-	}
+	members_note(w->pool, entry, &w->disks.disk[0]);
 	req_result(req, doc_pool_json(entry), true);
 }
 
@@ -250,8 +225,147 @@ verb_pool_add_end(struct req *req)
 		dozo_member_close(w->pool, w->add.blk);
 	} else {
 		note_members(req, w);
+		if (w->role >= 0)	/* if not, it stays a spare */
+			(void)raid_replace(w->pool->raid, (unsigned)w->role,
+			    arg_text(req, "disk"), &req->err);
 	}
 	disks_fini(&w->disks);
+}
+
+void
+verb_pool_add(struct req *req)
+{
+	add_disk(req, open_pool(req));
+}
+
+/* --- replace --- */
+
+/* A number names a role, also that of a member that is missing. */
+static int
+role_by_number(const struct raid_info *a, const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	return text[0] >= '0' && text[0] <= '9' && *end == '\0' &&
+	    n < a->spec.members ? (int)n : -1;
+}
+
+/* The member that is to go; -1 with err. */
+static int
+find_old(struct req *req, const struct dozo_pool *pool,
+    const struct raid_info *a)
+{
+	const char *old = arg_text(req, "old");
+	const struct doc_pool *want = doc_pool(req->dozo->doc, pool->name);
+	int role = role_by_number(a, old), missing = -1;
+
+	for (unsigned i = 0; i < a->spec.members && role < 0; i++) {
+		if (strcmp(a->member[i].path, old) == 0)
+			role = a->member[i].role;
+		if (a->member[i].path[0] == '\0')
+			missing = (int)i;
+	}
+	for (unsigned i = 0; want != NULL && i < want->nmembers; i++)
+		if (role < 0 && strcmp(want->member[i].path, old) == 0)
+			role = missing;	/* expected, and not there */
+	if (role >= 0)
+		return role;
+	err_set(&req->err, ENOENT, "%.200s is no member of pool %s", old,
+	    pool->name);
+	err_hint(&req->err, "`dozoctl pool status %s` shows the members; one "
+	    "that is missing may be named by its number.", pool->name);
+	return -1;
+}
+
+/*
+ * Is the new disk in the array?  Then set result or err; a spare only needs
+ * to be told.
+ */
+static bool
+replace_within(struct req *req, struct dozo_pool *pool, unsigned role,
+    const struct raid_info *a)
+{
+	const char *path = arg_text(req, "disk");
+	const struct raid_member_info *m = NULL;
+	bool spare;
+
+	for (unsigned i = 0; i < a->nmembers && m == NULL; i++)
+		if (strcmp(a->member[i].path, path) == 0 &&
+		    a->member[i].state != RAID_MEMBER_FAULTY)
+			m = &a->member[i];
+	if (m == NULL)
+		return false;
+	spare = m->state == RAID_MEMBER_SPARE;
+	if (!spare && (m->role != (int)role ||
+	    m->state == RAID_MEMBER_IN_SYNC)) {
+		err_set(&req->err, EEXIST, "%.200s is member %d of pool %s",
+		    path, m->role, pool->name);
+		err_hint(&req->err, "Replace it by a disk that is new, or a "
+		    "spare.");
+		return true;
+	}
+	if (spare && !req->dry_run && raid_replace(pool->raid, role, path,
+	    &req->err) != 0)
+		return true;
+	req_result(req, json_pack("{s:s, s:s}", "name", pool->name, "disk",
+	    path), spare);
+	return true;
+}
+
+/* Before a disk is written to: could the copy begin? */
+static bool
+replace_ok(struct req *req, const struct dozo_pool *pool, unsigned role,
+    const struct raid_info *a)
+{
+	enum raid_member_state state = a->member[role].state;
+
+	for (unsigned i = 0; i < a->nmembers; i++) {
+		if (a->member[i].state != RAID_MEMBER_REPLACING)
+			continue;
+		err_set(&req->err, EBUSY, "pool %s is replacing member %d "
+		    "already", pool->name, a->member[i].role);
+		err_hint(&req->err, "Wait until that is done, or cancel it "
+		    "with `dozoctl job cancel`.");
+		return false;
+	}
+	for (unsigned i = 0; i < a->spec.members && state ==
+	    RAID_MEMBER_IN_SYNC; i++) {
+		if (a->member[i].state == RAID_MEMBER_IN_SYNC)
+			continue;
+		err_set(&req->err, EBUSY, "pool %s has no redundancy: member "
+		    "%u is %s", pool->name, i,
+		    raid_member_state_name(a->member[i].state));
+		err_hint(&req->err, "First replace that one, or wait until it "
+		    "is rebuilt.");
+		return false;
+	}
+	if (state != RAID_MEMBER_REBUILDING)
+		return true;
+	err_set(&req->err, EBUSY, "member %u of pool %s is being rebuilt",
+	    role, pool->name);
+	err_hint(&req->err, "Wait until that is done.");
+	return false;
+}
+
+void
+verb_pool_replace(struct req *req)
+{
+	struct pool_add *w = req->work;
+	struct dozo_pool *pool = open_pool(req);
+	struct raid_info a;
+	int role = -1;
+
+	assert(req->locked && req->next == NULL);
+	if (pool != NULL) {
+		raid_get_info(pool->raid, &a);
+		role = find_old(req, pool, &a);
+	}
+	if (role < 0 || replace_within(req, pool, (unsigned)role, &a) ||
+	    !replace_ok(req, pool, (unsigned)role, &a))
+		pool = NULL;
+	w->role = role;
+	add_disk(req, pool);
 }
 
 /* --- set --- */

@@ -111,7 +111,7 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 		    a.member[i].state == RAID_MEMBER_FAULTY)
 			problem(h, false, "Data is served without redundancy: "
 			    "replace the disk soon, with `dozoctl pool re-add` "
-			    "if it is the same, `pool add-spare` if it is "
+			    "if it is the same, `pool replace` if it is "
 			    "new.",
 			    "pool %s: member %d is %s%s%s", pool->name,
 			    a.member[i].role,

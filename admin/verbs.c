@@ -33,6 +33,8 @@ const struct verb verbs[] = {
 	    verb_pool_add_look },
 	{ "pool.re-add", verb_pool_add, verb_pool_add_end,
 	    verb_pool_add_look },
+	{ "pool.replace", verb_pool_replace, verb_pool_add_end,
+	    verb_pool_add_look },
 	{ "pool.set", verb_pool_set, verb_pool_set_end, NULL },
 	{ "pool.scrub", verb_pool_scrub, NULL, NULL },
 	{ "pool.import", verb_pool_import, verb_pool_import_end, NULL },

@@ -57,6 +57,7 @@ struct dozo_pool *find_pool(struct req *req);
 void verb_pool_add_look(struct req *req);
 void verb_pool_add(struct req *req);
 void verb_pool_add_end(struct req *req);
+void verb_pool_replace(struct req *req);
 void verb_pool_set(struct req *req);
 void verb_pool_set_end(struct req *req);
 void verb_pool_scrub(struct req *req);

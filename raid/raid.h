@@ -251,7 +251,7 @@ void raid_convert_start(struct raid_convert *convert, struct op *parent);
  * Administrator: the spare with this path is to replace member `role`.  It is
  * filled with a copy of the member while that one goes on to serve; then it
  * gets its role, and the old disk is let go.  If the member is missing, the
- * spare is rebuilt as usual.
+ * spare is rebuilt as usual, perhaps already.
  */
 int raid_replace(struct raid *raid, unsigned role, const char *path,
     struct err *err);

@@ -188,9 +188,12 @@ raid_replace(struct raid *raid, unsigned role, const char *path,
     struct err *err)
 {
 	struct member *spare;
-	int rc = check_role(raid, role, err);
+	int rc;
 
-	if (rc < 0)
+	if (role < raid->map.n && member_live(&raid->member[role]) &&
+	    strcmp(raid->member[role].blk->name, path) == 0)
+		return 0;		/* it has begun already */
+	if ((rc = check_role(raid, role, err)) < 0)
 		return rc;
 	if ((spare = find_spare(raid, path)) == NULL)
 		return err_set(err, ENOENT, "%s is no spare of array %s", path,

@@ -122,6 +122,75 @@ def test_a_former_member_is_taken_back():
         assert expected(b) == ["d0.img", "d1.img", "d2.img"]
 
 
+def test_a_member_is_replaced_by_copy():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        d = b.disks(5)
+        old = ["pool", "replace", "tank", d[1], "--disk"]
+        b.fails(3, "no member of pool tank", "pool", "replace", "tank", d[3],
+                "--disk", d[4])
+        b.fails(4, "is member 2 of pool tank", *old, d[2])
+        b.ok(*old, d[3], "--dry-run")
+        assert "d3.img" not in members(b)
+        assert b.ok(*old, d[3], "--json").json()["changed"] is True
+        until("replaced", lambda: members(b) == {
+            "d0.img": "in-sync", "d3.img": "in-sync", "d2.img": "in-sync"})
+        assert healthy(b)
+        # The old disk is forgotten, and free for something else.
+        until("forgotten", lambda: expected(b) ==
+              ["d0.img", "d2.img", "d3.img"])
+        # A spare does it as well, and a number names a member.
+        b.ok("pool", "add-spare", "tank", "--disk", d[4])
+        b.ok("pool", "replace", "tank", "0", "--disk", d[4])
+        until("replaced", lambda: members(b) == {
+            "d4.img": "in-sync", "d3.img": "in-sync", "d2.img": "in-sync"})
+        until("forgotten", lambda: expected(b) ==
+              ["d2.img", "d3.img", "d4.img"])
+        b.stop()
+        b.start()
+        assert healthy(b) and "is not used" not in open(b.log).read()
+
+
+def test_a_missing_member_is_replaced_by_a_rebuild():
+    with Box() as b:
+        b.pool()
+        d = b.disks(4)
+        b.stop()
+        os.rename(d[1], d[1] + ".gone")
+        b.start()
+        assert not healthy(b)
+        b.ok("pool", "replace", "tank", d[1], "--disk", d[3])
+        until("rebuilt", lambda: healthy(b))
+        assert members(b) == {"d0.img": "in-sync", "d3.img": "in-sync",
+                              "d2.img": "in-sync"}, members(b)
+
+
+def test_a_replacement_is_cancelled_and_survives_a_kill():
+    with Box(start=False) as b:
+        b.options = ["--fault-injection"]
+        b.start()
+        b.pool()
+        d = b.disks(4)
+        b.ok("disk", "fault", d[1], "--kind", "delay", "--on", "read",
+             "--delay-ms", "300")
+        b.ok("pool", "replace", "tank", d[1], "--disk", d[3])
+        until("begun", lambda: members(b).get("d3.img") == "replacing")
+        assert b.get("pool", "status", "tank")["task"]["task"] == "replace"
+        assert b.get("pool", "status", "tank")["health"] == "healthy"
+        b.fails(4, "is replacing member 1 already", "pool", "replace",
+                "tank", d[0], "--disk", b.disks(5)[4])
+        b.kill()
+        b.start()
+        b.ok("disk", "fault", d[1], "--kind", "delay", "--on", "read",
+             "--delay-ms", "300")
+        if members(b).get("d3.img") == "replacing":
+            job = [j for j in b.get("job", "list") if j["verb"] == "replace"]
+            b.ok("job", "cancel", str(job[0]["id"]))
+            until("a spare", lambda: members(b).get("d3.img") == "spare")
+        assert members(b)["d1.img"] == "in-sync" or healthy(b)
+
+
 def test_faults_are_injected_into_the_disk_that_replaced_another():
     with Box(start=False) as b:
         b.options = ["--fault-injection"]
