@@ -31,6 +31,7 @@ struct rig {
 	struct raid_spec spec;
 	struct raid_pools pools;
 	struct raid *raid;
+	struct raid_convert *convert;	/* of this life */
 	bool created, crashed, doubt;
 	unsigned suspects, withheld;	/* masks */
 };
@@ -276,10 +277,46 @@ rig_open_in_part(struct rig *rig, struct loop *loop, uint64_t events)
 	sim_run_op(rig->sim, &as->op, events);	/* leaked, as by a crash */
 }
 
+/*
+ * The policy as the engine knows it; while it changes, the array is clean on
+ * the disks, and none matters.
+ */
+static enum raid_policy
+policy(const struct rig *rig)
+{
+	struct raid_info info;
+
+	if (rig->raid == NULL)
+		return rig->spec.policy;
+	raid_get_info(rig->raid, &info);
+	return info.spec.policy;
+}
+
 bool
 rig_has_log(const struct rig *rig)
 {
-	return rig->spec.policy == RAID_POLICY_PPL;
+	return policy(rig) == RAID_POLICY_PPL;
+}
+
+void
+rig_convert(struct rig *rig)
+{
+	static const enum raid_policy policies[] = { RAID_POLICY_PPL,
+	    RAID_POLICY_RESYNC, RAID_POLICY_BITMAP };
+	struct raid_convert *c = rig->convert;
+
+	if (c != NULL && !c->op.ended)
+		return;
+	if (c == NULL)
+		c = calloc(1, sizeof(*c));
+	if (c == NULL)
+		sim_fail(rig->sim, "no memory");
+	rig->convert = c;
+	c->raid = rig->raid;
+	c->policy = policies[rng_below(rig->rng, nitems(policies))];
+	sim_trace(rig->sim, "policy %s is asked for",
+	    raid_policy_name(c->policy));
+	raid_convert_start(c, NULL);
 }
 
 struct blk *
@@ -313,14 +350,21 @@ rig_close(struct rig *rig)
 	raid_get_info(rig->raid, &info);
 	raid_stop_start(&stop, NULL);
 	sim_run_op(rig->sim, &stop.op, SIM_FOREVER);
+	rig->spec.policy = info.spec.policy;
+	if (rig->convert != NULL && rig->convert->err.code == 0)
+		rig->spec.policy = rig->convert->policy;
 	rig->crashed = info.failed;
 	rig->raid = NULL;
 	rig->blk = NULL;
+	free(rig->convert);
+	rig->convert = NULL;
 }
 
 void
 rig_crash(struct rig *rig, bool power)
 {
+	rig->spec.policy = policy(rig);
+	rig->convert = NULL;		/* leaked, as all of this life */
 	if (power)
 		sim_power_cut(rig->sim);
 	else

@@ -54,6 +54,8 @@ bool rig_note_whole(struct rig *rig);
 bool rig_records_loss(const struct rig *rig, unsigned i);
 /* Does its policy close the write hole? */
 bool rig_has_log(const struct rig *rig);
+/* Begin to change its policy; nobody waits for the end. */
+void rig_convert(struct rig *rig);
 /* Start to open it and stop after `events`, to be crashed there. */
 void rig_open_in_part(struct rig *rig, struct loop *loop, uint64_t events);
 /* Closed: is the array complete and clean, so that parity must fit? */

@@ -193,6 +193,8 @@ live(struct world *w, struct blk *blk)
 	w->load->errors_ok = w->errors_ok;
 	if (sim_run_op(w->sim, &w->load->op, events / 2))
 		return true;
+	if (rng_one_in(w->rng, 4))
+		rig_convert(w->rig);
 	do_fault(w);
 	if (sim_run_op(w->sim, &w->load->op, events / 2))
 		return true;
