@@ -44,6 +44,8 @@ cache_free(struct cache *cache)
 	assert(TAILQ_EMPTY(&cache->vols) && cache->used == 0);
 	assert(cache->works_busy == 0);
 	cache_map_fini(cache);
+	for (unsigned i = 0; cache->works != NULL && i < CACHE_WORKS; i++)
+		free(cache->works[i].whole);
 	free(cache->reqs);
 	free(cache->works);
 	free(cache);

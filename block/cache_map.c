@@ -444,6 +444,12 @@ cpage_unpin(struct cache *cache, struct cpage *page)
 uint32_t
 cache_dirty_max(const struct cache *cache)
 {
+	return cache->limit / 4 * 3;
+}
+
+uint32_t
+cache_dirty_many(const struct cache *cache)
+{
 	return cache->limit / 2;
 }
 

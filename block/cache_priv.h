@@ -37,6 +37,7 @@
 #define REGION_MAX	(MIB)
 #define REGION_GROUPS	((unsigned)(REGION_MAX / GROUP))
 #define WORK_IOS	8u	/* in flight for one region */
+#define FILL_RUNS	8u	/* dirty places that make it worth filling */
 #define FILL_MAX	(256 * KIB)	/* longer reads are not kept */
 
 enum cpage_queue { Q_FREE, Q_GONE, Q_SMALL, Q_MAIN, Q_NONE };
@@ -100,6 +101,9 @@ struct cache_work {			/* one region */
 	struct cpage *page[REGION_GROUPS * GROUP_PAGES];
 	uint64_t page_no[REGION_GROUPS * GROUP_PAGES];
 	uint8_t mask[REGION_GROUPS * GROUP_PAGES];	/* sectors to write */
+	uint64_t off;			/* of the region */
+	uint8_t *whole;			/* REGION_MAX bytes, once needed */
+	bool filled;			/* all of the region is written */
 	unsigned next, bit;		/* page and sector to send next */
 	unsigned nios, niov;
 	struct io io[WORK_IOS];
@@ -245,7 +249,9 @@ void cache_map_invalidate(struct cache_vol *vol, uint64_t off, uint64_t len);
 void cache_map_tidy(struct cache_vol *vol, uint64_t off, uint64_t len);
 /* Forget all pages of vol, dirty ones too; returns the dirty bytes. */
 uint64_t cache_map_forget(struct cache_vol *vol);
+/* Pages that may be dirty at most, and from where on works are started. */
 uint32_t cache_dirty_max(const struct cache *cache);
+uint32_t cache_dirty_many(const struct cache *cache);
 void cache_map_check(const struct cache *cache);
 
 static inline void
@@ -261,13 +267,28 @@ void cache_submit(struct blk *blk, struct io *io);
 struct cache_req *cache_req_get(struct cache *cache);
 void cache_req_put(struct cache *cache, struct cache_req *req);
 
+/* Does a change that came before `until` (NULL: any) touch the range? */
+bool cache_change_ahead(const struct cache_vol *vol,
+    const struct cache_req *until, uint64_t off, uint64_t len);
+
+/* --- cache_work.c --- */
+
+/* Write back the region of a listed group; false if no work is free. */
+bool cache_work_start(struct cgroup *g);
+/* Is a work under way that rewrites all of a region there? */
+bool cache_range_filled(const struct cache_vol *vol, uint64_t off,
+    uint64_t len);
+
 /* --- cache_flush.c --- */
+
+/* g is dirty: put it on vol->dirty. */
+void cache_list(struct cgroup *g);
 
 /* A page of this group has become dirty. */
 void cache_note_dirty(struct cgroup *group);
 /* The device has data that it may not have on stable media. */
 void cache_note_unflushed(struct cache_vol *vol);
-/* Is a sector of the range dirty, or on its way? */
+/* Is a sector of the range dirty, or on its way, or about to be rewritten? */
 bool cache_range_dirty(struct cache_vol *vol, uint64_t off, uint64_t len);
 /* Start to write back what is dirty there, as far as works are free. */
 void cache_flush_range(struct cache_vol *vol, uint64_t off, uint64_t len);

@@ -72,9 +72,8 @@ overlaps(const struct cache_req *req, uint64_t off, uint64_t len)
 	return off < req->off + req->len && req->off < off + len;
 }
 
-/* Does a change that came before `until` (NULL: any) touch the range? */
-static bool
-change_ahead(const struct cache_vol *vol, const struct cache_req *until,
+bool
+cache_change_ahead(const struct cache_vol *vol, const struct cache_req *until,
     uint64_t off, uint64_t len)
 {
 	const struct cache_req *req;
@@ -314,7 +313,7 @@ read_start(struct cache_req *req)
 	struct cache_vol *vol = req->vol;
 
 	req->io.result = 0;
-	req->spoilt = change_ahead(vol, NULL, req->off, req->len);
+	req->spoilt = cache_change_ahead(vol, NULL, req->off, req->len);
 	TAILQ_INSERT_TAIL(&vol->fills, req, link);
 	op_start(&req->op, &read_type, loop_sched(vol->blk.loop), NULL);
 }
@@ -482,7 +481,7 @@ change_run(struct op *op)
 
 	switch ((enum change_step)op->step) {
 	case CC_LOCK:
-		if (change_ahead(req->vol, req, req->off, req->len)) {
+		if (cache_change_ahead(req->vol, req, req->off, req->len)) {
 			op_wait(&req->vol->change_wait, op);
 			return;		/* and look again */
 		}
@@ -622,7 +621,7 @@ static void
 submit_write(struct cache_vol *vol, struct io *io)
 {
 	if (!goes_back(vol, io) || !STAILQ_EMPTY(&vol->cache->req_wait) ||
-	    change_ahead(vol, NULL, io->off, io->len)) {
+	    cache_change_ahead(vol, NULL, io->off, io->len)) {
 		take_or_wait(vol, io);
 		return;
 	}
