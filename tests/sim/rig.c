@@ -353,7 +353,7 @@ rig_close(struct rig *rig)
 	rig->spec.policy = info.spec.policy;
 	if (rig->convert != NULL && rig->convert->err.code == 0)
 		rig->spec.policy = rig->convert->policy;
-	rig->crashed = info.failed;
+	rig->crashed = stop.err.code != 0;	/* perhaps only just now */
 	rig->raid = NULL;
 	rig->blk = NULL;
 	free(rig->convert);
