@@ -332,6 +332,10 @@ print_pool(const json_t *pool)
 		    size_print(json_size(pool, "free"), free_text,
 		    sizeof(free_text)));
 	print_task(pool);
+	if (json_size(pool, "in_doubt") > 0)
+		printf("  parity in doubt: %s of each member\n",
+		    size_print(json_size(pool, "in_doubt"), size,
+		    sizeof(size)));
 	print_scrub(pool);
 	print_members(pool);
 }

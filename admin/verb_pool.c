@@ -89,7 +89,8 @@ add_array(json_t *json, const struct dozo_pool *pool)
 		json_array_append_new(members, member_json(pool,
 		    &a.member[i]));
 	json_object_update_new(json, json_pack(
-	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:o}",
+	    "{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:b, s:o, "
+	    "s:o}",
 	    "uuid", uuid, "level", text,
 	    "policy", raid_policy_name(a.spec.policy),
 	    "chunk", json_bytes(a.spec.chunk_bytes),
@@ -97,7 +98,7 @@ add_array(json_t *json, const struct dozo_pool *pool)
 	    "size", json_bytes(p.size), "used", json_bytes(p.used),
 	    "free", json_bytes(p.free), "volumes", (int)p.volumes,
 	    "degraded", (int)a.degraded, "clean", (int)a.clean,
-	    "members", members));
+	    "in_doubt", json_bytes(a.in_doubt), "members", members));
 	if (a.task != RAID_TASK_NONE)
 		json_object_set_new(json, "task", array_task_json(&a));
 	if (pool->scrubbed != RAID_TASK_NONE)

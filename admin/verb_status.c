@@ -126,6 +126,14 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 			    "pool %s: member %d is being rebuilt: %s",
 			    pool->name, a.member[i].role, a.member[i].path);
 	}
+	if (a.in_doubt > 0 && a.task != RAID_TASK_RESYNC)
+		problem(h, false, a.degraded > 0 ?
+		    "What the lost member held there reads as errors until "
+		    "it is written again." :
+		    "Sectors could not be read there: replace the disk with "
+		    "read errors; `dozoctl pool scrub` tries again.",
+		    "pool %s: the parity of %ju bytes of each member is in "
+		    "doubt", pool->name, (uintmax_t)a.in_doubt);
 	if (pool->scrubbed == RAID_TASK_CHECK && a.mismatches > 0)
 		problem(h, false, "`dozoctl pool scrub --repair` makes parity "
 		    "follow the data; see `dozoctl pool status` first.",

@@ -174,6 +174,16 @@ doubt_limit(struct doubt *doubt, const struct doubt *max)
 	(void)doubt_settle(doubt, lo, UINT64_MAX);
 }
 
+uint64_t
+doubt_bytes(const struct doubt *doubt)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < doubt->n; i++)
+		bytes += doubt->range[i].hi - doubt->range[i].lo;
+	return bytes;
+}
+
 void
 doubt_copy(struct doubt *dst, const struct doubt *src)
 {

@@ -56,6 +56,7 @@ bool doubt_overlaps(const struct doubt *doubt, uint64_t lo, uint64_t hi);
 uint64_t doubt_next(const struct doubt *doubt, uint64_t from);
 /* Take out what is not in `max`. */
 void doubt_limit(struct doubt *doubt, const struct doubt *max);
+uint64_t doubt_bytes(const struct doubt *doubt);
 void doubt_copy(struct doubt *dst, const struct doubt *src);
 bool doubt_equal(const struct doubt *a, const struct doubt *b);
 static inline bool

@@ -324,6 +324,8 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 	info->ppl_headers = raid->ppl_headers;
 	info->ppl_entries = raid->ppl_entries;
 	sweep_get_info(raid, info);
+	if (!raid->doubt.blank)
+		info->in_doubt = doubt_bytes(&raid->doubt);
 }
 
 /* --- fail --- */

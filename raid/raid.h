@@ -185,6 +185,7 @@ struct raid_info {
 	uint64_t task_done, task_total;		/* bytes of each member */
 	uint64_t task_rate;			/* bytes/s since it started */
 	uint64_t task_eta;			/* seconds */
+	uint64_t in_doubt;	/* bytes of each member without sure parity */
 	uint64_t mismatches;			/* 4 KiB blocks, last scrub */
 };
 void raid_get_info(const struct raid *raid, struct raid_info *info);

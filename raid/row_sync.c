@@ -111,11 +111,8 @@ mend(struct row *row, uint32_t roles, enum fix_mode mode)
 static bool
 much_in_doubt(const struct raid *raid)
 {
-	uint64_t bytes = 0;
-
-	for (unsigned i = 0; i < raid->doubt.n; i++)
-		bytes += raid->doubt.range[i].hi - raid->doubt.range[i].lo;
-	return bytes > DOUBT_LISTED || raid->doubt.n > BBLOG_ENTRIES / 4;
+	return doubt_bytes(&raid->doubt) > DOUBT_LISTED ||
+	    raid->doubt.n > BBLOG_ENTRIES / 4;
 }
 
 static bool

@@ -526,6 +526,7 @@ a_resync_goes_on_behind_an_unreadable_row(void **state)
 		assert_int_equal(w->raid->doubt.n, 1);
 		assert_int_equal(w->raid->doubt.range[0].lo, 64 * CHUNK);
 		assert_int_equal(w->raid->doubt.range[0].hi, 65 * CHUNK);
+		assert_int_equal(info.in_doubt, CHUNK);
 		assert_int_equal(parity_errors(w), CHUNK / 8);
 		assert_int_equal(reads_right(w, bad, 512), -EIO);
 		assert_int_equal(reads_right(w, bad - 8192, 8192), 1);
@@ -591,6 +592,7 @@ a_new_array_of_slow_disks_is_usable_at_once(void **state)
 		start_slow(w, (enum raid_policy)policy);
 		raid_get_info(w->raid, &info);
 		assert_int_equal(info.task, RAID_TASK_RESYNC);
+		assert_int_equal(info.in_doubt, 0);	/* it is blank */
 		assert_false(info.clean);
 		write_some(w);
 		check_some(w);
