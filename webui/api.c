@@ -231,8 +231,9 @@ reply_verb_error(struct request *rq, const json_t *error)
 	const char *hint = text_of(error, "hint");
 
 	assert(rq->op != NULL);
-	reply_problem(rq, status_of_code(code != NULL ? code : ""),
-	    code != NULL ? code : "failed", text != NULL ? text :
+	if (code == NULL || code[0] == '\0')
+		code = "failed";
+	reply_problem(rq, status_of_code(code), code, text != NULL ? text :
 	    "dozod refused without saying why", hint != NULL ? hint : "");
 }
 

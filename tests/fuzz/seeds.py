@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Write the first inputs of the fuzz targets: seeds.py CORPUS-DIRECTORY."""
 
+import json
 import os
+import re
 import struct
 import sys
 
@@ -82,8 +84,83 @@ PDU = {"read": read, "write": write[:48], "nop": nop,
        "bidi": bhs(1, 0xE1, ahs=struct.pack(">HBB", 5, 2, 0) + b"\0" * 4)}
 
 
+HEAD = b"Host: 192.0.2.9\nCookie: @\nX-CSRF-Token: @\n"
+OK = b"\0" + json.dumps({"ok": True, "result": [{"name": "a", "changed": True,
+                                                 "etag": "e"}]}).encode()
+
+
+def http(line, head=HEAD, body=b"", reply=b""):
+    if body:
+        head += b"Content-Type: application/json\n"
+    return line + b"\n" + head + b"\n" + body + reply
+
+
+def operations():
+    """One request for each operation of the API's document."""
+    path = os.path.join(os.path.dirname(__file__), "../../webui/openapi.json")
+    with open(path) as f:
+        doc = json.load(f)
+    for path, item in doc["paths"].items():
+        for method, op in item.items():
+            line = f"{method.upper()} /api/v1" + re.sub(r"{\w+}", "a", path)
+            query = [p["name"] + "=1" for p in op.get("parameters", [])
+                     if p["in"] == "query"][:2]
+            line += "?" + "&".join(query) if query else ""
+            body = op.get("requestBody", {}).get("content", {})
+            schema = body.get("application/json", {}).get("schema", {})
+            values = {name: {"array": ["a"], "boolean": True, "integer": 1,
+                             "object": {}}.get(p.get("type"), "a")
+                      for name, p in schema.get("properties", {}).items()}
+            yield "op-" + op["operationId"], http(
+                line.encode(), body=json.dumps(values).encode()
+                if body else b"", reply=OK)
+
+
+HTTP = dict(operations())
+HTTP.update({
+    "page": http(b"GET /", b"Host: localhost\nAccept-Encoding: gzip\n"),
+    "asset": http(b"GET /app.js?v=1", b"Host: box.local\nIf-None-Match: x\n"),
+    "healthz": http(b"HEAD /healthz"), "metrics": http(
+        b"GET /metrics", b"Host: [::1]:8443\nAuthorization: @\n",
+        reply=b'\0{"ok":true,"result":{"health":"healthy","pools":[{"name":"a'
+        b'\\"b","size":"5"}],"volumes":3}}'),
+    "stranger": http(b"GET /api/v1/status", b"Host: evil.example\n"),
+    "nobody": http(b"GET /api/v1/users", b"Host: localhost\n"),
+    "viewer": http(b"DELETE /api/v1/pools/a?force=true",
+                   b"Host: localhost\nCookie: @viewer\nX-CSRF-Token: @viewer"
+                   b"\nIf-Match: \"x\"\n"),
+    "foreign": http(b"POST /api/v1/targets", HEAD +
+                    b"Origin: https://evil.example\n"
+                    b"Sec-Fetch-Site: cross-site\n", b'{"name":"a"}'),
+    "token": http(b"POST /api/v1/pools?dry_run=true",
+                  b"Host: localhost\nAuthorization: @\n", b'{"name":"a"}',
+                  b'\0{"ok":true,"job":{"id":7}}'),
+    "login": http(b"POST /api/v1/session", b"Host: localhost\n",
+                  b'{"user":"admin","password":"good"}'),
+    "login-full": http(b"POST /api/v1/session", b"Host: localhost\n",
+                       b'{"user":"admin","password":"full"}'),
+    "setup": http(b"POST /api/v1/setup", b"Host: localhost\n",
+                  b'{"token":"abcde fghij","name":"a","password":"0123456789ab'
+                  b'"}'),
+    "stream": http(b"GET /api/v1/events", HEAD +
+                   b"Accept: text/event-stream\nLast-Event-ID: 5\n",
+                   reply=b'\0{"ok":true,"result":[{"seq":6,"event":"x"}]}'),
+    "escapes": http(b"GET /api/v1/pools/%61%2f%00%ff?limit=%31&offset=-1"),
+    "page-of-list": http(b"GET /api/v1/pools?limit=1&offset=1", reply=b'\0{'
+                         b'"ok":true,"result":[{"a":1},{"b":2},{"c":3}]}'),
+    "problem": http(b"DELETE /api/v1/hosts/a", reply=b'\0{"ok":false,"error":'
+                    b'{"code":"busy","text":"t","hint":"h"}}'),
+    "json": http(b"POST /api/v1/targets", body=b'{"a":{"b":[1,2,{"c":null}]},'
+                 b'"name":"\\u0041\\ud800"}'),
+    "certificate": http(b"PUT /api/v1/certificate", body=b'{"certificate":"---'
+                        b'--BEGIN CERTIFICATE-----\\nMII=\\n-----END '
+                        b'CERTIFICATE-----","key":"x"}'),
+})
+
+
 def main():
-    for name, seeds in (("conn", CONN), ("text", TEXT), ("pdu", PDU)):
+    for name, seeds in (("conn", CONN), ("text", TEXT), ("pdu", PDU),
+                        ("http", HTTP)):
         for seed, data in seeds.items():
             path = os.path.join(sys.argv[1], name, seed)
             with open(path, "wb") as file:

@@ -85,6 +85,15 @@ await test('plain HTTP gets nothing', async () => {
 	});
 	ok('no page', !text.includes('<html'));
 });
+await test('HSTS is not sent for a certificate that nobody trusts', async () =>
+	same('HSTS', (await box.call('GET', '/')).headers['strict-transport-security'], undefined));
+await test('the page listens where it was told to, not elsewhere', async () => {
+	const open = await new Promise((resolve) => {
+		const socket = connect(box.port, '127.0.0.2', () => { socket.destroy(); resolve(true); });
+		socket.on('error', () => resolve(false));
+	});
+	ok('closed', !open);
+});
 await test('an own certificate needs its own key', async () => {
 	const answer = await box.call('PUT', '/api/v1/certificate', { headers: admin, body: { certificate: 'x', key: 'y' } });
 	same('status', answer.status, 400);
@@ -191,7 +200,7 @@ await test('names with markup or control characters are refused', async () => {
 await test('secrets are taken and never given back', async () => {
 	const secret = 'abcdEFGH12345678';
 	same('create', (await box.call('POST', '/api/v1/hosts', { headers: admin, body: { name: 'chap', iqn: ['iqn.2010-01.test:x'], chap_user: 'u', chap_secret: secret } })).status, 201);
-	for (const path of ['/hosts', '/config', '/audit', '/events', '/users'])
+	for (const path of ['/hosts', '/config', '/audit', '/events', '/users', '/log', '/support-bundle', '/history'])
 		ok(path, !(await box.call('GET', '/api/v1' + path, { headers: admin })).text.includes(secret));
 	ok('no hash in users', !(await box.call('GET', '/api/v1/users', { headers: admin })).text.includes('$y$'));
 	ok('not in the log', !box.log.includes(secret) && !box.log.includes(password));
