@@ -258,6 +258,9 @@ await test('fail, stop, start, export, import, delete', async () => {
 	await call('reAddDisk', { path: { name: 'tank' }, body: { disk: disks[0] }, want: 200 });
 	await until('the pool is rebuilt', async () => (await call('getPool', { path: { name: 'tank' } })).json.health === 'healthy');
 	same('spare', (await call('addSpare', { path: { name: 'tank' }, body: { disk: box.disk('spare.img') }, want: 200 })).json.members.length, 5);
+	await call('setPool', { path: { name: 'tank' }, body: { policy: 'ppl' }, want: 200 });
+	await call('setPool', { path: { name: 'tank' }, body: { policy: 'none' }, want: 400 });
+	await call('replaceMember', { path: { name: 'tank' }, body: { old: 'none', disk: disks[3] } });
 	await call('scrubPool', { path: { name: 'tank' }, body: { repair: true }, want: 200 });
 	await call('scrubPool', { path: { name: 'tank' }, body: { cancel: true }, want: 200 });
 	await call('cancelJob', { path: { id: 9999 }, want: 200 });

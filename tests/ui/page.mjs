@@ -172,11 +172,14 @@ await test('an initiator that knocks becomes a host', async () => {
 	await go(page, '/targets');
 	await page.getByText('iqn.2010-01.org.example:stranger').waitFor();
 	await shot(page, '12-targets-knock');
-	await page.getByRole('row', { name: /stranger/ }).getByRole('button').click();
+	await page.getByRole('row', { name: /:client/ }).getByRole('button', { name: 'Change…' }).last().waitFor();
+	await page.getByRole('row', { name: /stranger/ }).getByRole('button', { name: 'Allow…' }).click();
 	await page.getByRole('dialog').getByLabel('Name', { exact: true }).fill('stranger');
+	await page.getByRole('dialog').getByLabel('Volume that it may use').selectOption('tank/disk1');
 	await button(page, 'Create host').click();
 	await page.getByRole('dialog').waitFor({ state: 'detached' });
-	ok('host', box.json('host', 'list').some((x) => x.name === 'stranger'));
+	ok('mapped', box.json('map', 'list').some((x) => x.host === 'stranger' && x.volume === 'disk1'));
+	execFileSync('iscsi-inq', [`iscsi://${box.portal}/iqn.2026-01.org.dozo:storage/0`, '-i', 'iqn.2010-01.org.example:stranger'], { stdio: 'pipe' });
 });
 await test('a volume is made, grown and deleted; the name is typed first', async () => {
 	await go(page, '/volumes');
@@ -226,7 +229,8 @@ await test('a disk fails: banner on every page, tab title, advice', async () => 
 	await go(page, '/alerts');
 	await shot(page, '17-alerts');
 });
-const slow = (ms) => disks.slice(1).forEach((path) => (ms ? box.ctl('disk', 'fault', path, '--kind', 'delay', '--on', 'read', '--delay-ms', ms) : box.ctl('disk', 'fault', path, '--kind', 'clear')));
+const slow = (ms) => box.json('pool', 'status', 'tank').members.filter((m) => m.state === 'in-sync').forEach(({ path }) =>
+	(ms ? box.ctl('disk', 'fault', path, '--kind', 'delay', '--on', 'read', '--delay-ms', ms) : box.ctl('disk', 'fault', path, '--kind', 'clear')));
 await test('the failed disk is replaced: which goes, which comes, how far', async () => {
 	slow(200);
 	const fresh = box.disk('fresh.img');
@@ -257,6 +261,26 @@ await test('the failed disk is replaced: which goes, which comes, how far', asyn
 	await page.getByText('All data is safe').waitFor({ timeout: 30000 });
 	await until('no warning in the title', async () => !(await page.title()).includes('⚠'));
 	ok('the new disk is a member', box.json('pool', 'status', 'tank').members.some((m) => m.path === fresh && m.state === 'in-sync'));
+});
+await test('a disk that works is replaced by copy; the pool stays redundant', async () => {
+	slow(200);
+	const next = box.disk('next.img');
+	await go(page, '/pools/tank');
+	await page.getByRole('row', { name: /disk3.img/ }).getByRole('button', { name: 'Replace…' }).click();
+	const dialog = page.getByRole('dialog');
+	await dialog.getByText('the pool keeps its redundancy').waitFor();
+	await dialog.getByLabel('New disk').selectOption('another path…');
+	await dialog.getByLabel('Path of an image file or device').fill(next);
+	await dialog.getByLabel('Type next.img to confirm').fill('next.img');
+	await button(page, 'Replace').click();
+	await dialog.waitFor({ state: 'detached' });
+	await heading(page, 'Replacement: tank').waitFor();
+	await page.getByText('All data is safe').waitFor();
+	await shot(page, '18-replace-by-copy');
+	slow(0);
+	await heading(page, 'Replacement: tank').waitFor({ state: 'detached', timeout: 30000 });
+	const { members } = box.json('pool', 'status', 'tank');
+	ok('the new one is in, the old one out', members.some((m) => m.path === next && m.state === 'in-sync') && !members.some((m) => m.path === disks[3] && m.role >= 0));
 });
 await test('parity is checked, and the check is stopped', async () => {
 	slow(40);

@@ -44,29 +44,30 @@ function ReplaceForm({ pool: p, member: m }) {
 	const [typed, setTyped] = useState('');
 	const spares = p.members.filter((x) => x.state === 'spare');
 	const bad = m.spare || m.state === 'missing' || m.state === 'faulty';
-	const free = (disks ?? []).filter((d) => !d.pool && d.present && !d.holder && d.path !== m.path);
+	const free = (disks ?? []).filter((d) => d.present && !d.holder && d.path !== m.path && (!d.pool || (!m.spare && spares.some((x) => x.path === d.path))));
 	const disk = path === '+' ? found : free.find((d) => d.path === path);
 	useEffect(() => {
 		setFound(null);
 		const wait = path === '+' && other && setTimeout(() => get('/disk?path=' + encodeURIComponent(other)).then(setFound, () => setFound(null)), 300);
 		return () => clearTimeout(wait);
 	}, [path, other]);
-	const taken = disk?.pool;
+	const isSpare = spares.some((x) => x.path === disk?.path);
+	const taken = disk?.pool && (m.spare || !isSpare);
 	return html`<${Failure} error=${error} />${m.spare ? html`<p>${t('A spare waits in the box. When a disk fails, the rebuild onto it begins at once.')}</p>` : html`<dl><dt>${t('Takes the place of')}</dt><dd><strong>${m.path || t('(not there)')}</strong> <${State} value=${m.state} /></dd>
 		<dt>${t('Serial')}</dt><dd>${m.serial || '–'}</dd><dt>${t('Place')}</dt><dd>${m.role}</dd></dl>`}
-		${spares.length > 0 && bad && !m.spare && html`<p class="note">${t('The pool has a spare, {disk}: it is rebuilt on that by itself.', { disk: spares[0].path })}</p>`}
-		${!bad && html`<p class="note">${t('The old disk still works, but is taken out first: until the rebuild has ended, the failure of another disk loses the data.')}</p>`}
+		${!bad && html`<p class="note good">${t('It is copied to the new disk while the pool is used, and stays in use until the new one has everything: the pool keeps its redundancy.')}</p>`}
 		<${Form} label=${m.spare ? t('Add') : t('Replace')} danger disabled=${!disk || taken || typed !== word(disk)} submit=${async () => {
-			if (!bad)
-				await api('POST', '/disks/fail', { path: m.path });
-			await api('POST', `/pools/${p.name}/add-spare`, disk.contents ? { disk: disk.path, force: true } : { disk: disk.path });
+			const body = { disk: disk.path };
+			if (disk.contents && !isSpare)
+				body.force = true;
+			await (m.spare ? api('POST', `/pools/${p.name}/add-spare`, body) : api('POST', `/pools/${p.name}/replace`, { old: String(m.role), ...body }));
 			changed();
 		}}><${Field} label=${t('New disk')} value=${path} set=${setPath} options=${[['', t('choose')],
-			...free.map((d) => [d.path, [d.path, d.model, d.serial, d.slot, bytes(d.size)].filter(Boolean).join(', ')]), ['+', t('another path…')]]}
+			...free.map((d) => [d.path, [d.path, d.model, d.serial, d.slot, bytes(d.size), d.pool && t('spare')].filter(Boolean).join(', ')]), ['+', t('another path…')]]}
 			hint=${free.length === 0 && disks ? t('No free disk was found. Plug one in: it is listed at once.') : ''} />
 		${path === '+' && html`<${Field} label=${t('Path of an image file or device')} value=${other} set=${setOther} placeholder="/srv/disk9.img" hint=${other && !found ? t('There is nothing of this name.') : ''} />`}
 		${taken && html`<p class="note failed">${t('It belongs to the pool {pool}.', disk)}</p>`}
-		${disk && !taken && html`<p>${bytes(disk.size)}, ${t('on it:')} <strong>${disk.contents || t('nothing found')}</strong>. ${t('Everything on it is lost.')}</p>
+		${disk && !taken && html`${!isSpare && html`<p>${bytes(disk.size)}, ${t('on it:')} <strong>${disk.contents || t('nothing found')}</strong>. ${t('Everything on it is lost.')}</p>`}
 			<${Field} label=${disk.serial ? t('Type the serial number {name} of the new disk, as it is on its label', { name: word(disk) }) : t('Type {name} to confirm', { name: word(disk) })} value=${typed} set=${setTyped} />`}<//>`;
 }
 
@@ -74,8 +75,8 @@ function MemberRow(p, m) {
 	const bad = m.state === 'missing' || m.state === 'faulty';
 	return [html`<strong>${m.path || t('(not there)')}</strong><small>${m.serial && t('serial {serial}', m)}</small>`, m.role < 0 ? t('spare') : number(m.role), html`<${State} value=${m.state} />`,
 		html`${number(m.read_errors)} / ${number(m.write_errors)}`,
-		html`<div class="buttons">${m.role >= 0 && (bad || p.degraded === 0) && html`<${Action} label=${t('Replace…')} title=${t('Replace a disk')}><${ReplaceForm} pool=${p} member=${m} /><//>`}
-		${!bad && p.degraded === 0 && m.role >= 0 && html`<${Action} label=${t('Fail…')} title=${t('Stop using {disk}', { disk: m.path })} danger>
+		html`<div class="buttons">${m.role >= 0 && (bad || m.state === 'in-sync') && !p.members.some((x) => x.state === 'replacing') && html`<${Action} label=${t('Replace…')} title=${t('Replace a disk')}><${ReplaceForm} pool=${p} member=${m} /><//>`}
+		${m.state === 'in-sync' && p.degraded === 0 && html`<${Action} label=${t('Fail…')} title=${t('Stop using {disk}', { disk: m.path })} danger>
 			<${Confirm} name=${word(m)} label=${t('Stop using it')} breaks=${t('The pool {pool} goes on without this disk and has no redundancy until it is replaced.', { pool: p.name })}
 				run=${() => api('POST', '/disks/fail', { path: m.path })} /><//>`}</div>`];
 }
@@ -86,6 +87,13 @@ function BackForm({ pool, disk }) {
 		<p>${t('If {disk} is the disk that was taken out, it is brought up to date and used again.', { disk })}</p><//>`;
 }
 
+function ConsistencyForm({ p }) {
+	const [policy, setPolicy] = useState(p.policy);
+	return html`<${Form} label=${t('Save')} submit=${async () => { await api('POST', `/pools/${p.name}/set`, { policy }); changed(); }}>
+		<${Field} label=${t('After a crash')} value=${policy} set=${setPolicy} options=${[['ppl', t('ppl: nothing is in doubt, nothing to do')], ['bitmap', t('bitmap: what was being written is compared again')], ['resync', t('resync: everything is compared again')]]}
+			hint=${t('ppl costs some write speed and closes the write hole: a disk that fails with the power loses nothing.')} /><//>`;
+}
+
 export function Pool({ name }) {
 	const [loaded, error] = useLoad('/pools/' + name);
 	const [volumes] = useLoad('/volumes?pool=' + name);
@@ -94,7 +102,7 @@ export function Pool({ name }) {
 		return html`<div class="head"><h1>${name}</h1></div><${Failure} error=${error} />`;
 	const post = (verb, body) => async () => { await api('POST', `/pools/${name}/${verb}`, body); };
 	const lost = p.members?.find((m) => m.role >= 0 && (m.state === 'missing' || m.state === 'faulty'));
-	const building = p.members?.some((m) => m.state === 'rebuilding');
+	const building = p.degraded > 0 && p.members?.some((m) => m.state === 'rebuilding' || m.state === 'replacing');
 	return html`<div class="head"><h1>${t('Pool {name}', { name })}</h1>
 		${p.state === 'offline' && isAdmin() && html`<${Action} label=${t('Start')} title=${t('Start {name}', { name })}><${Form} label=${t('Start')} submit=${async () => { await post('start')(); changed(); }}><p>${t('Open the pool again and serve its volumes.')}</p><//><//>`}
 		${p.state === 'online' && p.degraded === 0 && !p.task && html`<${Action} label=${t('Check…')} title=${t('Check of parity')}><${Form} label=${t('Check')} submit=${async () => { await post('scrub', {})(); changed(); }}>
@@ -119,7 +127,7 @@ export function Pool({ name }) {
 				<p>${t('Parity is made to follow the data as it is read. Which of both was wrong cannot be known: check the volumes in doubt.')}</p><//><//>`}`}</section>
 		${p.size && html`<section class="card"><h2>${t('Space')}</h2><${Bar} used=${p.used} size=${p.size} />
 			<dl><dt>${t('Free')}</dt><dd><${Size} value=${p.free} /></dd><dt>${t('Protection')}</dt><dd>${p.level}, ${t('chunk {size}', { size: bytes(p.chunk) })}</dd>
-			<dt>${t('After a crash')}</dt><dd>${p.policy}</dd></dl></section>`}</div>
+			<dt>${t('After a crash')}</dt><dd>${p.policy} <${Action} label=${t('Change…')} title=${t('After a crash')}><${ConsistencyForm} p=${p} /><//></dd></dl></section>`}</div>
 		${p.members && html`<section class="card"><div class="head"><h2>${t('Disks')}</h2>
 			${p.state === 'online' && html`<${Action} label=${t('Add spare…')} title=${t('Add a spare')}><${ReplaceForm} pool=${p} member=${{ path: '', role: t('spare'), state: 'spare', spare: true }} /><//>`}</div><${Table} caption=${t('Disks of {name}', { name })}
 			head=${[t('Disk'), t('Place'), t('State'), t('Read / write errors'), '']} rows=${p.members.map((m) => MemberRow(p, m))} /></section>

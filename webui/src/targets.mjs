@@ -23,7 +23,8 @@ export const presets = () => [['linux', 'Linux'], ['windows', 'Windows'], ['vmwa
 const words = (text) => text.split(/\s+/).filter(Boolean);
 
 // A new host, or the one that is there.
-export function HostForm({ iqn: first = '', host: has }) {
+export function HostForm({ iqn: first = '', host: has, knock, volumes }) {
+	const [volume, setVolume] = useState('');
 	const [name, setName] = useState(has?.name ?? '');
 	const [iqn, setIqn] = useState(has?.iqns.join(' ') ?? first);
 	const [network, setNetwork] = useState(has?.networks.join(' ') ?? '');
@@ -38,10 +39,13 @@ export function HostForm({ iqn: first = '', host: has }) {
 		else if (has?.chap)
 			body.no_chap = true;
 		await (has ? api('POST', `/hosts/${name}/set`, body) : api('POST', '/hosts', { name, ...body }));
+		if (volume)
+			await api('POST', '/mappings', { volume, host: name, target: knock.name });
 		changed();
 	}}>${has ? html`<p class="soft">${t('Connections that do not fit any more end.')}</p>` : html`<${Field} label=${t('Name')} value=${name} set=${setName} hint=${t('Small letters, digits and dashes')} />`}
 		<${Field} label=${t('Its iSCSI name (IQN)')} value=${iqn} set=${setIqn} placeholder="iqn.1998-01.com.vmware:esx1" hint=${t('Several are separated by spaces; * matches anything')} />
 		<${Field} label=${t('Its network')} value=${network} set=${setNetwork} placeholder="192.0.2.0/24" hint=${t('Optional')} />
+		${knock && volumes?.length > 0 && html`<${Field} label=${t('Volume that it may use through {name}', knock)} value=${volume} set=${setVolume} options=${[['', t('none yet')], ...volumes.map((v) => [v.pool + '/' + v.name, v.pool + '/' + v.name])]} />`}
 		<${Field} label=${t('System')} value=${preset} set=${setPreset} options=${presets()} />
 		<${Field} label=${t('Demand a password (CHAP)')} type="checkbox" value=${chap} set=${setChap} />
 		${chap && html`<${Field} label=${t('CHAP user')} value=${user} set=${setUser} hint=${t('Empty: the name')} />
@@ -155,7 +159,8 @@ export function Targets() {
 		${unknown.length > 0 && html`<section class="card"><h2>${t('Seen knocking')}</h2><p class="soft">${t('These initiators tried to connect and were refused.')}</p>
 			<${Table} caption=${t('Seen knocking')} head=${[t('Initiator'), t('From'), t('When'), t('Why refused'), '']}
 			rows=${unknown.map((k) => [k.initiator, k.peer, html`<${Ago} at=${k.last_s} />`, k.why,
-				html`<${Action} label=${t('Make it a host…')} title=${t('New host')}><${HostForm} iqn=${k.initiator} /><//>`])} /></section>`}
+				own.some((x) => x.iqns.includes(k.initiator)) ? html`<${Action} label=${t('Change…')} title=${t('Change {name}', own.find((x) => x.iqns.includes(k.initiator)))}><${HostForm} host=${own.find((x) => x.iqns.includes(k.initiator))} /><//>`
+				: html`<${Action} label=${t('Allow…')} title=${t('New host')}><${HostForm} iqn=${k.initiator} knock=${(targets ?? []).find((x) => x.iqn === k.target)} volumes=${volumes} /><//>`])} /></section>`}
 		<section class="card"><div class="head"><h2>${t('Addresses (portals)')}</h2><${Action} label=${t('Add…')} title=${t('Listen on one more address')}><${PortalForm} /><//></div>
 			${portals && html`<${Table} caption=${t('Addresses (portals)')} head=${[t('Address'), t('State'), '']} rows=${portals.map((p) => [p.portal, p.open ? t('open') : p.error?.text ?? t('closed'),
 				p.permanent ? html`<small>${t('from dozo.conf')}</small>` : html`<${Action} label=${t('Remove…')} title=${t('Stop listening')} danger><${Confirm} name=${p.portal} label=${t('Stop listening')}

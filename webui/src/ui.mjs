@@ -39,7 +39,7 @@ export const Size = ({ value }) => html`<span title=${number(value) + ' B'}>${by
 
 export const Ago = ({ at }) => html`<time title=${when(at)}>${ago(at)}</time>`;
 
-const signs = { healthy: '✔', online: '✔', 'in-sync': '✔', degraded: '!', rebuilding: '↻', failed: '✖', faulty: '✖', missing: '✖', offline: '✖', busy: '…' };
+const signs = { healthy: '✔', online: '✔', 'in-sync': '✔', degraded: '!', rebuilding: '↻', replacing: '↻', failed: '✖', faulty: '✖', missing: '✖', offline: '✖', busy: '…' };
 export const State = ({ value }) => html`<span class=${'state s-' + value}>
 	<span aria-hidden="true">${signs[value] ?? '•'}</span> ${t(value)}</span>`;
 
