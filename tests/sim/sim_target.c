@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scenario "target": initiators on simulated sockets, through iSCSI, SCSI,
- * pool and RAID5 down to the disks: the whole data path of the appliance.
+ * pool and RAID5 down to the disks: the whole data path of the appliance, with
+ * and without a cache, under each of the three write policies.  What a kill or
+ * a power cut may lose follows from the policy alone.
  *
  * In each life the process opens array, pool and target; the initiators log
  * in, read, write and flush, lose connections, abort commands; a member may
  * fail; then the process stops in order, is killed, or loses power.  The next
  * life starts with every volume read below the target and compared.
  */
+#include "block/cache.h"
 #include "pool/pool.h"
 #include "target/target.h"
 #include "tests/sim/initiator.h"
@@ -30,13 +33,16 @@ struct world {
 	struct rng *rng;
 	struct rig *rig;
 	unsigned nvolumes, ninitiators;
-	bool durable;			/* write policy of all volumes */
+	enum write_policy policy;	/* of all volumes */
+	bool cached;
 	bool lose_member, errors_ok;
 	struct model *model[VOLUMES];
 	struct initiator *initiator[INITIATORS];
 	/* of this life */
 	struct loop *loop;
 	struct pool *pool;
+	struct cache *cache;
+	struct blk *cover[VOLUMES];	/* the cache of each */
 	struct scsi_lu *lu[VOLUMES];
 	struct target_server *server;
 };
@@ -54,7 +60,7 @@ create_volume(struct world *w, struct pool *pool, unsigned i)
 {
 	struct pool_change change = { .pool = pool,
 	    .kind = POOL_VOLUME_CREATE, .thick = true,
-	    .policy = w->durable ? WRITE_DURABLE : WRITE_THROUGH,
+	    .policy = w->policy,
 	    .size = 4096 * rng_range(w->rng, 16, 200) };
 
 	volume_name(i, change.name);
@@ -121,18 +127,33 @@ volume_at(struct world *w, unsigned i)
 	return volume_blk(volume);
 }
 
+/* What the LU of volume i lies on. */
+static struct blk *
+cover(struct world *w, unsigned i)
+{
+	if (!w->cached)
+		return volume_at(w, i);
+	w->cover[i] = cache_blk_new(w->cache, volume_at(w, i),
+	    w->policy == WRITE_BACK);
+	sim_check(w->sim, w->cover[i] != NULL, "no memory");
+	return w->cover[i];
+}
+
 static void
 make_lus(struct world *w)
 {
+	bool durable = w->policy == WRITE_DURABLE;
+
+	if (w->cached)
+		w->cache = cache_new(w->loop, CACHE_BYTES_MIN);
 	for (unsigned i = 0; i < w->nvolumes; i++) {
 		struct scsi_lu_params params = {
-			.write_cache = !w->durable, .durable = w->durable };
+			.write_cache = !durable, .durable = durable };
 		const uint8_t uuid[16] = { 1, 2, 3, (uint8_t)i };
 
 		volume_name(i, params.name);
 		scsi_lu_id_from_uuid(&params.id, uuid);
-		w->lu[i] = scsi_lu_new(w->loop, volume_at(w, i), &params,
-		    NULL);
+		w->lu[i] = scsi_lu_new(w->loop, cover(w, i), &params, NULL);
 		sim_check(w->sim, w->lu[i] != NULL, "no memory");
 	}
 }
@@ -171,8 +192,20 @@ stop_target(struct world *w)
 
 	target_server_stop_start(&stop, NULL);
 	sim_run_op(w->sim, &stop.op, SIM_FOREVER);
-	for (unsigned i = 0; i < w->nvolumes; i++)
+	for (unsigned i = 0; i < w->nvolumes; i++) {
+		struct cache_close close = { .blk = w->cover[i] };
+
 		scsi_lu_free(w->lu[i]);
+		if (!w->cached)
+			continue;
+		cache_close_start(&close, NULL);
+		sim_run_op(w->sim, &close.op, SIM_FOREVER);
+		sim_check(w->sim, close.result == 0 || w->errors_ok,
+		    "the cache of volume %u: %d, %llu bytes lost", i,
+		    close.result, (unsigned long long)close.lost_bytes);
+	}
+	if (w->cached)
+		cache_free(w->cache);
 }
 
 /* --- one life --- */
@@ -201,7 +234,8 @@ start_initiators(struct world *w)
 		luns[i] = (struct initiator_lun){ .lun = (uint16_t)i,
 		    .block = blk->geo.logical_block,
 		    .stripe = blk->geo.optimal_io != 0 ?
-		    blk->geo.optimal_io : 65536, .durable = w->durable,
+		    blk->geo.optimal_io : 65536,
+		    .durable = w->policy == WRITE_DURABLE,
 		    .model = w->model[i] };
 	}
 	for (unsigned i = 0; i < w->ninitiators; i++) {
@@ -236,11 +270,15 @@ lose_member(struct world *w)
 static void
 crash(struct world *w, bool power)
 {
+	bool memory = w->cached && w->policy == WRITE_BACK;
+
 	rig_crash(w->rig, power);
 	for (unsigned i = 0; i < w->ninitiators; i++)
 		initiator_crash(w->initiator[i]);
 	for (unsigned i = 0; i < w->nvolumes; i++) {
-		model_crash(w->model[i], power);
+		model_crash(w->model[i], power || memory);
+		if (!power && memory)
+			model_unsettle(w->model[i]);
 		if (rig_suspects(w->rig) > 0)
 			model_doubt(w->model[i]);
 	}
@@ -330,7 +368,8 @@ play_target(struct sim *sim, struct rng *rng)
 	w->rig = rig_new_array(sim, rng, 8 * MIB);
 	w->nvolumes = (unsigned)rng_range(rng, 1, VOLUMES);
 	w->ninitiators = (unsigned)rng_range(rng, 1, INITIATORS);
-	w->durable = rng_one_in(rng, 2);
+	w->policy = (enum write_policy)rng_below(rng, 3);
+	w->cached = rng_one_in(rng, 2);
 	w->lose_member = rng_one_in(rng, 3);
 	install(w);
 	for (unsigned i = 0; i < w->ninitiators; i++) {
