@@ -81,6 +81,10 @@ place_due(const struct raid *raid)
 		return PLACE_DROP;
 	if (raid->missing != 0 && find_spare(raid) >= 0)
 		return PLACE_SPARE;
+	/* Redundancy first: it is needed as a spare now. */
+	if (raid->missing != 0 && heir->blk != NULL &&
+	    heir->checkpoint < raid->map.member_size)
+		return PLACE_DROP;
 	if (heir->blk != NULL && heir->checkpoint == raid->map.member_size)
 		return PLACE_SWITCH;
 	if (heir->blk == NULL && find_chosen(raid) >= 0)

@@ -11,6 +11,6 @@ struct scenario {
 };
 
 extern const struct scenario scenario_disk, scenario_cache, scenario_pool,
-    scenario_raid, scenario_target;
+    scenario_raid, scenario_replace, scenario_target;
 
 #endif

@@ -24,8 +24,8 @@
 #define PROGRESS_SECONDS 60.0
 
 static const struct scenario *const scenarios[] = {
-	&scenario_disk, &scenario_cache, &scenario_raid, &scenario_pool,
-	&scenario_target,
+	&scenario_disk, &scenario_cache, &scenario_raid, &scenario_replace,
+	&scenario_pool, &scenario_target,
 };
 
 struct options {
