@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# Fuzz with libFuzzer: fuzz.sh SECONDS [pdu|text|conn|http]...  New inputs stay in
-# the build directory (fuzz/NAME); a crash is left in fuzz/crash-*.
+# Fuzz with libFuzzer: fuzz.sh SECONDS [pdu|text|conn|http|md|array]...  New
+# inputs stay in the build directory (fuzz/NAME); a crash in fuzz/crash-*.
 set -eu
 src=${srcdir:-$(dirname "$0")/../..}
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- pdu text conn http
+[ $# -gt 0 ] || set -- pdu text conn http md array
 command -v clang >/dev/null || { echo "SKIP: no clang"; exit 77; }
 mkdir -p fuzz
 core="$(ls "$src"/core/*.c | grep -v -e loop_uring -e uring_)"
@@ -20,6 +20,12 @@ parts_of() {
 		    "@$src/tests/fuzz/http.wrap" \
 		    "$(pkg-config --cflags --libs libevent libevent_openssl \
 		    libssl libcrypto jansson libcrypt)"
+		;;
+	md | array)
+		echo "$core" "$src"/block/*.c "$src"/raid/*.c \
+		    "$src"/tests/sim/loop_sim.c "$src"/tests/sim/history.c \
+		    "$src"/tests/sim/sim_disk.c "$src"/tests/sim/sim_net.c \
+		    "$(pkg-config --cflags --libs libisal libcrypto)"
 		;;
 	*)
 		echo "$core" "$src"/block/*.c "$src"/target/scsi/*.c \

@@ -158,8 +158,87 @@ HTTP.update({
 })
 
 
+def md(which, data, fix=0x80):
+    return bytes([which | fix]) + data
+
+
+def superblock(features=0, log=0, roles=(0, 1, 2), **more):
+    field = dict(level=5, layout=2, size=2048, chunk=32, disks=3, offset=4096,
+                 data_size=4096, super_offset=8, recovery=0, dev=0, bb_shift=0,
+                 bb_size=8, bb_offset=2056, events=7, resync=(1 << 64) - 1)
+    field.update(more)
+    v = list(field.values())
+    head = struct.pack("<IIII16s32sQiIQIII", 0xa92b4efc, 1, features, 0,
+                       b"array of a fuzz", b"dozo:fuzz", 1, *v[:5], log)
+    head += struct.pack("<IQiIIi", 0, 0, 0, 0, 0, 0)
+    head += struct.pack("<QQQQII16sBBHiQQQIII28x", *v[5:10], 0, b"device",
+                        0, *v[10:13], 1 << 40 | 1, *v[13:], 0, 128, 0)
+    table = list(roles) + [0xffff] * (128 - len(roles))
+    return head + struct.pack("<128H", *table)
+
+
+BITMAP = struct.pack("<II16sQQQIIIII184x", 0x6d746962, 4, b"array of a fuzz",
+                     7, 7, 2048, 0, 65536, 5, 0, 0) + b"\x05"
+ENTRY = struct.pack("<QIIII", 128, 4096, 8192, 1, 0)
+PPL = b"\0" * 516 + struct.pack("<IQIIxxxx", 0, 3, 2, 0)[:20] + ENTRY * 2
+BBLOG = struct.pack("<QQQ", 4096 << 10 | 8, 4200 << 10 | 512, (1 << 64) - 1)
+DOUBT = b"\0" * 24 + struct.pack("<QIIIIQ", 5, 2, 0, 0, 0, 0) + \
+    struct.pack("<QQQQ", 0, 4096, 65536, 131072)
+MD = {"sb": md(0, superblock()), "sb-ppl": md(0, superblock(1024, 0x8000008)),
+      "sb-bitmap": md(0, superblock(1, 8)), "sb-bad": md(0, superblock(8)),
+      "sb-torn": md(0, superblock(), 0), "sb-recovery": md(0, superblock(2)),
+      "sb-reshape": md(0, superblock(4)), "sb-level": md(0, superblock(
+          level=6)), "sb-size": md(0, superblock(size=1 << 60)),
+      "sb-places": md(0, superblock(bb_offset=16, offset=100)),
+      "bitmap": md(1, BITMAP), "bitmap-foreign": md(1, BITMAP, 0),
+      "ppl": md(2, PPL), "ppl-bad": md(2, PPL, 0), "bblog": md(3, BBLOG),
+      "bblog-full": md(3, b"\x01\x80" * 2048), "doubt": md(4, DOUBT),
+      "doubt-bad": md(4, DOUBT, 0)}
+
+
+def put(disk, area, off, data):
+    return struct.pack("<BBHB", disk, area, off, len(data)) + data
+
+
+def le(value, size=4):
+    return value.to_bytes(size, "little")
+
+
+CHANGES = {
+    "none": b"", "events": put(1, 0, 200, le(1)), "newer": put(0, 0, 200,
+                                                               le(99)),
+    "features": b"".join(put(i, 0, 8, le(1 << i)) for i in range(3)),
+    "bitmap-all": b"".join(put(i, 0, 8, le(1)) + put(i, 0, 96, le(8))
+                           for i in range(3)),
+    "ppl-some": put(0, 0, 8, le(1024)) + put(0, 0, 96, le(0x8000008)),
+    "ppl-all": b"".join(put(i, 0, 8, le(2048)) + put(i, 0, 96, le(0x1100008))
+                        for i in range(3)),
+    "recovery": put(2, 0, 8, le(2)) + put(2, 0, 152, le(64)),
+    "replacement": put(2, 0, 8, le(18)) + put(2, 0, 160, le(3)) +
+    b"".join(put(i, 0, 262, le(1, 2)) for i in range(3)),
+    "bad-blocks": put(1, 0, 8, le(8)) + put(1, 2, 0, BBLOG),
+    "bad-in-data": put(1, 0, 8, le(8)) + put(1, 2, 0, le(4096 << 10 | 64, 8) +
+                                             b"\xff" * 8),
+    "resync": b"".join(put(i, 0, 208, le(100, 8)) for i in range(3)),
+    "dirty": b"".join(put(i, 0, 208, le(0, 8)) for i in range(3)),
+    "roles": b"".join(put(i, 0, 256, le(2, 2)) for i in range(3)),
+    "clone": put(1, 0, 168, b"x" * 16) + put(2, 0, 168, b"x" * 16),
+    "size": b"".join(put(i, 0, 80, le(8, 8)) for i in range(3)),
+    "chunk": b"".join(put(i, 0, 88, le(2048)) for i in range(3)),
+    "log": put(0, 1, 528, le(148)) + put(0, 1, 536, ENTRY * 9),
+    "bits": b"".join(put(i, 1, 256, b"\xff" * 8) for i in range(3)),
+    "private": put(0, 3, 0, BITMAP), "record": put(0, 4, 0, DOUBT),
+    "data": put(1, 6, 100, b"rot" * 20), "places": put(1, 0, 184, b"\0\x09" +
+                                                      le(8, 2) + le(16)),
+}
+ARRAY = {f"{name}-{kind}": bytes([kind]) + data
+         for name, data in CHANGES.items() for kind in range(6)
+         if kind in (0, 5) or name in ("dirty", "ppl-some", "bits", "log")}
+
+
 def main():
-    for name, seeds in (("conn", CONN), ("text", TEXT), ("pdu", PDU),
+    for name, seeds in (("md", MD), ("array", ARRAY),
+                        ("conn", CONN), ("text", TEXT), ("pdu", PDU),
                         ("http", HTTP)):
         for seed, data in seeds.items():
             path = os.path.join(sys.argv[1], name, seed)
