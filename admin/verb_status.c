@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/size.h"
 #include "admin/tasks.h"
 #include "admin/verbs.h"
 
@@ -87,6 +88,27 @@ space_problem(struct health *h, const struct dozo_pool *pool,
 }
 
 static void
+cache_problems(struct health *h, const struct dozo_pool *pool)
+{
+	const struct dozo_volume *dv;
+
+	assert(h->problems != NULL);
+	TAILQ_FOREACH(dv, &pool->volumes, link) {
+		struct cache_stats s = { 0 };
+		char text[32];
+
+		if (dv->cached != NULL)
+			cache_blk_get_stats(dv->cached, &s);
+		if (s.failing)
+			problem(h, true, "Keep dozod running: the data is in "
+			    "memory only.  Bring the pool's disks back.",
+			    "volume %s: %s of written data cannot be stored",
+			    dv->cached->name, size_print(s.dirty, text,
+			    sizeof(text)));
+	}
+}
+
+static void
 pool_problems(struct health *h, const struct dozo_pool *pool)
 {
 	struct pool_info info;
@@ -140,6 +162,7 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 		    "pool %s: parity of %ju blocks differs from "
 		    "their data", pool->name, (uintmax_t)a.mismatches);
 	space_problem(h, pool, &info);
+	cache_problems(h, pool);
 }
 
 static void
@@ -369,6 +392,34 @@ verb_knocks(struct req *req)
 /* --- stats --- */
 
 static json_t *
+cache_json(const struct cache_stats *s)
+{
+	return json_pack("{s:I, s:I, s:I, s:o, s:o, s:o, s:I}",
+	    "hits", (json_int_t)s->hits, "misses", (json_int_t)s->misses,
+	    "evictions", (json_int_t)s->evictions,
+	    "dirty", json_bytes(s->dirty),
+	    "written_back", json_bytes(s->written_back),
+	    "read_ahead", json_bytes(s->read_ahead),
+	    "write_errors", (json_int_t)s->write_errors);
+}
+
+/* Of all volumes; sizes are 0 if there is no cache. */
+static json_t *
+whole_cache_json(const struct dozo *d)
+{
+	struct cache_stats s = { 0 };
+	json_t *json;
+
+	if (d->cache != NULL)
+		cache_get_stats(d->cache, &s);
+	json = cache_json(&s);
+	json_object_set_new(json, "size", json_bytes(s.max));
+	json_object_set_new(json, "limit", json_bytes(s.limit));
+	json_object_set_new(json, "used", json_bytes(s.used));
+	return json;
+}
+
+static json_t *
 counts(const uint64_t *count, unsigned n)
 {
 	json_t *list = json_array();
@@ -383,13 +434,16 @@ static json_t *
 volume_stats(const struct dozo_volume *dv)
 {
 	struct scsi_lu_stats s;
+	struct cache_stats cache = { 0 };
 	struct volume_info info;
 
 	assert(dv->lu != NULL && dv->volume != NULL);
 	volume_get_info(dv->volume, &info);
 	scsi_lu_get_stats(dv->lu, &s);
+	if (dv->cached != NULL)
+		cache_blk_get_stats(dv->cached, &cache);
 	return json_pack("{s:s, s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I,"
-	    "s:o, s:o}",
+	    "s:o, s:o, s:o}",
 	    "pool", dv->pool->name, "name", info.name,
 	    "reads", (json_int_t)s.reads, "writes", (json_int_t)s.writes,
 	    "read_bytes", json_bytes(s.read_bytes),
@@ -399,7 +453,8 @@ volume_stats(const struct dozo_volume *dv)
 	    "write_us", (json_int_t)(s.write_ns / 1000),
 	    "read_latency_log2_us", counts(s.read_latency, SCSI_LATENCIES),
 	    "write_latency_log2_us",
-	    counts(s.write_latency, SCSI_LATENCIES));
+	    counts(s.write_latency, SCSI_LATENCIES),
+	    "cache", cache_json(&cache));
 }
 
 static json_t *
@@ -463,9 +518,11 @@ verb_stats(struct req *req)
 		json_array_append_new(pools, pool_stats(pool));
 	}
 	loop_get_stats(d->loop, &loop);
-	req->result = json_pack("{s:I, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I}}",
+	req->result = json_pack("{s:I, s:o, s:o, s:o, s:{s:I, s:I, s:I, s:I, "
+	    "s:I}}",
 	    "time_ms", (json_int_t)(loop_now(d->loop) / NSEC_PER_MSEC),
-	    "volumes", volumes, "pools", pools, "loop",
+	    "volumes", volumes, "pools", pools,
+	    "cache", whole_cache_json(d), "loop",
 	    "turns", (json_int_t)loop.turns, "enters",
 	    (json_int_t)loop.enters, "completions",
 	    (json_int_t)loop.completions, "inline_ios",

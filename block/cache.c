@@ -80,6 +80,7 @@ cache_get_stats(const struct cache *cache, struct cache_stats *stats)
 		stats->written_back += vol->stats.written_back;
 		stats->write_errors += vol->stats.write_errors;
 		stats->read_ahead += vol->stats.read_ahead;
+		stats->failing = stats->failing || vol->failing;
 	}
 	fill_common(cache, stats);
 }
@@ -90,6 +91,7 @@ cache_blk_get_stats(const struct blk *blk, struct cache_stats *stats)
 	const struct cache_vol *vol = cache_vol_of(blk);
 
 	*stats = vol->stats;
+	stats->failing = vol->failing;
 	fill_common(vol->cache, stats);
 }
 

@@ -40,6 +40,7 @@ struct cache_stats {
 	uint64_t written_back;		/* bytes */
 	uint64_t write_errors;		/* failed attempts to write back */
 	uint64_t read_ahead;		/* bytes */
+	bool failing;			/* the last write-back did */
 };
 void cache_get_stats(const struct cache *cache, struct cache_stats *stats);
 

@@ -63,6 +63,25 @@ static const struct family pool_families[] = {
 	{ "dozo_pool_degraded_members", "gauge", "Members missing or failed",
 	    "degraded", 1 },
 };
+/* Of stats.cache. */
+static const struct family cache_families[] = {
+	{ "dozo_cache_size_bytes", "gauge", "Memory the cache may have",
+	    "limit", 1 },
+	{ "dozo_cache_used_bytes", "gauge", "Memory with data in it", "used",
+	    1 },
+	{ "dozo_cache_dirty_bytes", "gauge", "Written, but not on the disks",
+	    "dirty", 1 },
+	{ "dozo_cache_hits_total", "counter", "Reads answered from memory",
+	    "hits", 1 },
+	{ "dozo_cache_misses_total", "counter", "Reads that needed a disk",
+	    "misses", 1 },
+	{ "dozo_cache_evictions_total", "counter", "Pages given up for others",
+	    "evictions", 1 },
+	{ "dozo_cache_written_back_bytes_total", "counter",
+	    "Bytes written from memory to the disks", "written_back", 1 },
+	{ "dozo_cache_write_errors_total", "counter",
+	    "Failed attempts to write from memory", "write_errors", 1 },
+};
 static const struct family box_families[] = {
 	{ "dozo_uptime_seconds", "gauge", "Since dozod was started",
 	    "uptime_s", 1 },
@@ -188,6 +207,20 @@ print_box(FILE *out, const json_t *status)
 	    health != NULL && strcmp(health, "healthy") == 0);
 }
 
+static void
+print_cache(FILE *out, const json_t *stats)
+{
+	const json_t *cache = json_object_get(stats, "cache");
+
+	for (size_t n = 0; n < nitems(cache_families); n++) {
+		const struct family *f = &cache_families[n];
+
+		print_head(out, f);
+		fprintf(out, "%s %.15g\n", f->name, f->scale *
+		    number(json_object_get(cache, f->key)));
+	}
+}
+
 char *
 metrics_text(const json_t *status, const json_t *stats)
 {
@@ -201,6 +234,7 @@ metrics_text(const json_t *status, const json_t *stats)
 	print_pools(out, status);
 	print_volumes(out, stats);
 	print_members(out, stats);
+	print_cache(out, stats);
 	if (fclose(out) != 0) {
 		free(text);
 		return NULL;

@@ -47,8 +47,10 @@ def session(b):
     return s
 
 
-def served(policy="writeback", **conf):
-    b = Box(**conf)
+def served(policy="writeback", options=(), **conf):
+    b = Box(start=False, **conf)
+    b.options = list(options)
+    b.start()
     b.pool()
     b.lun()
     b.ok("volume", "set", "tank/v", "--write-policy", policy)
@@ -145,6 +147,37 @@ def test_without_a_cache_memory_is_small():
             rss = [int(line.split()[1]) for line in f
                    if line.startswith("VmRSS")][0]
         assert rss <= 64 << 10 or "ASAN_OPTIONS" in os.environ, rss
+
+
+def test_counters_tell_of_memory():
+    with served(cache_memory="8M") as b, session(b) as s:
+        before = b.get("stats")["cache"]
+        assert before["size"] == before["limit"] == str(8 << 20)
+        write(s, 0, 8)
+        read(s, 0)
+        stats = b.get("stats")
+        for cache in (stats["cache"], stats["volumes"][0]["cache"]):
+            assert cache["dirty"] == str(512 * BLOCKS), cache
+            assert cache["hits"] > 0
+        sync(s)
+        cache = b.get("stats")["cache"]
+        assert cache["dirty"] == "0"
+        assert cache["written_back"] == str(512 * BLOCKS)
+
+
+def test_data_that_cannot_be_written_is_told():
+    with served(options=["--fault-injection"]) as b, session(b) as s:
+        write(s, 0, 9)
+        for disk in ("d0.img", "d1.img"):
+            b.ok("disk", "fault", b.path(disk), "--kind", "error", "--on",
+                 "write")
+        status, sense = s.command([0x35], length=0)
+        assert status == 2 and sense[2] & 15 == 3, sense.hex()
+        assert "cannot be stored" in b.ctl("status").out
+        status, sense = s.command([0x2A] + [0] * 7 + [BLOCKS, 0],
+                                  out=pattern(1))
+        assert status == 2, "memory acknowledged what nobody stores"
+        assert read(s, 0) == pattern(9)
 
 
 def test_sizes_that_make_no_sense_are_refused():
