@@ -238,6 +238,23 @@ raid_check(const struct raid *raid)
 	assert(raid->heir.checkpoint <= raid->heir.recovered);
 }
 
+/*
+ * A crash in the middle of an update left members an event behind.  The one
+ * that knows best may be the next to go, and the rest would be dirty again.
+ */
+static void
+bring_level(struct raid *raid)
+{
+	bool behind = false;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		behind |= raid->member[r].behind;
+	if (!behind || raid->missing != 0)
+		return;
+	raid_changed(raid);
+	raid_record_soon(raid);
+}
+
 void
 raid_run(struct raid *raid)
 {
@@ -249,6 +266,7 @@ raid_run(struct raid *raid)
 		    DEADLINE_HDD_MS : DEADLINE_SSD_MS;
 	if (raid->want_dirty)
 		raid_arm_clean(raid);
+	bring_level(raid);
 	sweep_kick(raid);
 }
 

@@ -498,6 +498,33 @@ a_member_one_behind_is_brought_level_first(void **state)
 	}
 }
 
+/* Only one superblock says clean, and its member is the next to go. */
+static void
+all_members_are_brought_level_at_the_start(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, RAID_POLICY_RESYNC);
+	assert_int_equal(array_stop(w), 0);
+	for (unsigned i = 1; i < w->n; i++) {
+		uint8_t *raw = blk_ram_data(w->ram[i]) + SB1_OFFSET;
+		struct sb1 sb;
+
+		assert_int_equal(sb1_decode(&sb, raw, SB1_BYTES, NULL), 0);
+		one_event_behind(&sb);
+		sb.resync_offset = 0;
+		sb1_encode(&sb, raw);
+	}
+	assemble_without(w, &as, 1u << 3, false);
+	assert_non_null(as.raid);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 1u << 3 | 1u << 0, true);
+	assert_non_null(as.raid);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
 /* --- resync --- */
 
 static void
@@ -695,6 +722,7 @@ main(void)
 		cmocka_unit_test(
 		    with_an_unreadable_log_a_whole_array_is_resynced),
 		cmocka_unit_test(a_member_one_behind_is_brought_level_first),
+		cmocka_unit_test(all_members_are_brought_level_at_the_start),
 		cmocka_unit_test(a_resync_goes_on_behind_an_unreadable_row),
 		cmocka_unit_test(a_new_array_of_slow_disks_is_usable_at_once),
 		cmocka_unit_test(
