@@ -13,56 +13,13 @@
  * version it has to save; write data is copied when submitted and compared
  * when the request ends, so that changing a buffer in flight is caught.
  */
-#include "tests/sim/sim_priv.h"
+#include "tests/sim/sim_disk_priv.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define PAGE ((uint64_t)4096)
-#define SECTOR ((uint64_t)512)
-#define SECTORS (PAGE / SECTOR)
-
-struct page {
-	TAILQ_ENTRY(page) link;		/* while dirty != 0 */
-	uint8_t cur[PAGE], dur[PAGE];
-	uint64_t stamp[SECTORS];	/* when written: disk->seq */
-	uint8_t dirty, bad;		/* one bit per sector */
-};
-
-struct disk_req {
-	struct event event;
-	TAILQ_ENTRY(disk_req) link;
-	struct sim_disk *disk;
-	struct io *io;
-	uint8_t *data;			/* write: copy made at submit */
-	uint32_t sum;			/* of the buffer at submit */
-	uint64_t seq;			/* flush: covers stamps up to this */
-	int result;			/* fate decided early, e.g. -ENODEV */
-};
-
-struct sim_disk {
-	struct sim *sim;
-	TAILQ_ENTRY(sim_disk) link;
-	char name[32];
-	uint64_t size;
-	uint32_t logical_block;
-	bool discard_zeroes;
-	uint64_t latency_ns;
-	struct page **pages;
-	TAILQ_HEAD(, page) dirty;
-	TAILQ_HEAD(, disk_req) reqs;	/* in flight, oldest first */
-	LIST_HEAD(, file) files;
-	uint64_t seq;
-	uint64_t flush_seq;		/* largest of the flushes in flight */
-	unsigned flushes;		/* in flight */
-	unsigned generation;		/* of the connection */
-	bool gone;
-	unsigned fail_writes, fail_flushes;
-	uint64_t stalled_until_ns;
-};
 
 struct file {
 	struct sim_disk *disk;
@@ -72,8 +29,8 @@ struct file {
 
 /* --- contents --- */
 
-static struct page *
-page_at(struct sim_disk *disk, uint64_t off)
+struct page *
+disk_page(struct sim_disk *disk, uint64_t off)
 {
 	struct page **slot = &disk->pages[off / PAGE];
 
@@ -84,14 +41,8 @@ page_at(struct sim_disk *disk, uint64_t off)
 	return *slot;
 }
 
-static uint8_t
-sector_bit(uint64_t off)
-{
-	return (uint8_t)(1u << off % PAGE / SECTOR);
-}
-
-static void
-set_dirty(struct sim_disk *disk, struct page *page, uint8_t dirty)
+void
+disk_set_dirty(struct sim_disk *disk, struct page *page, uint8_t dirty)
 {
 	if (page->dirty == 0 && dirty != 0)
 		TAILQ_INSERT_TAIL(&disk->dirty, page, link);
@@ -136,7 +87,7 @@ write_unit(struct sim_disk *disk, uint64_t off, const uint8_t *data, bool fua)
 
 	if (data == NULL && disk->pages[off / PAGE] == NULL)
 		return;
-	page = page_at(disk, off);
+	page = disk_page(disk, off);
 	save_unit(disk, page, off);
 	if (data != NULL)
 		memcpy(page->cur + off % PAGE, data, disk->logical_block);
@@ -146,7 +97,7 @@ write_unit(struct sim_disk *disk, uint64_t off, const uint8_t *data, bool fua)
 	for (uint64_t at = off; at < off + disk->logical_block; at += SECTOR)
 		page->stamp[at % PAGE / SECTOR] = disk->seq;
 	page->bad = (uint8_t)(page->bad & ~bits);
-	set_dirty(disk, page, fua ? (uint8_t)(page->dirty & ~bits) :
+	disk_set_dirty(disk, page, fua ? (uint8_t)(page->dirty & ~bits) :
 	    page->dirty | bits);
 }
 
@@ -216,7 +167,7 @@ lose_cache(struct sim_disk *disk)
 			    disk->logical_block);
 			lost++;
 		}
-		set_dirty(disk, page, 0);
+		disk_set_dirty(disk, page, 0);
 	}
 	sim_trace(disk->sim, "%s: cache lost: %llu units kept, %llu lost",
 	    disk->name, (unsigned long long)kept, (unsigned long long)lost);
@@ -235,7 +186,7 @@ flush_done(struct disk_req *req)
 		for (unsigned i = 0; i < SECTORS; i++)
 			if (page->stamp[i] <= req->seq)
 				dirty = (uint8_t)(dirty & ~(1u << i));
-		set_dirty(disk, page, dirty);
+		disk_set_dirty(disk, page, dirty);
 	}
 }
 
@@ -647,7 +598,7 @@ sim_disk_stall(struct sim_disk *disk, uint64_t ms)
 void
 sim_disk_bad_sector(struct sim_disk *disk, uint64_t off)
 {
-	struct page *page = page_at(disk, off);
+	struct page *page = disk_page(disk, off);
 	const struct disk_req *req;
 
 	/* Not between a repair and the look at it. */
@@ -682,7 +633,7 @@ sim_disk_heal(struct sim_disk *disk)
 void
 sim_disk_rot(struct sim_disk *disk, uint64_t bit)
 {
-	struct page *page = page_at(disk, bit / 8);
+	struct page *page = disk_page(disk, bit / 8);
 	uint64_t at = bit / 8 % PAGE;
 
 	sim_trace(disk->sim, "%s: bit %llu flips", disk->name,
