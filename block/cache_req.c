@@ -291,6 +291,8 @@ read_run(struct op *op)
 		read_next(req);
 		return;
 	case CR_RUN:
+		if (req->io.result < 0)
+			req->orig->failed_at = req->done + req->io.failed_at;
 		req->done += req->run;
 		op->step = req->io.result == 0 ? CR_NEXT : CR_END;
 		return;

@@ -190,6 +190,7 @@ act(struct blk_fault *fault, const struct fault_rule *rule, struct io *io)
 
 	switch (rule->action) {
 	case FAULT_ERROR:
+		io->failed_at = MAX(rule->off, io->off) - io->off;
 		io_end(io, -rule->err);
 		return;
 	case FAULT_DELAY:

@@ -41,6 +41,7 @@ struct io {
 	unsigned niov;
 	const struct iovec *iov;	/* read, write, recv, send */
 	uint64_t off, len;	/* status: len is cut to the first run */
+	uint64_t failed_at;	/* read that failed: bytes before the error */
 	/* Private to the layer that has the request now: */
 	void *owner;
 	uint64_t done;

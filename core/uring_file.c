@@ -283,6 +283,8 @@ static void
 finish(struct io *io, int result)
 {
 	assert(io->owner != NULL && result <= 0);
+	if (result < 0 && io->kind == IO_READ)
+		io->failed_at = io->done;
 	free(io_rest(io));
 	io->owner = NULL;
 	io_end(io, result);

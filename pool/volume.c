@@ -83,6 +83,26 @@ split_send(struct split *split)
 	assert(split->nparts > 0);
 }
 
+/* Of all parts; and where the first error is. */
+static int
+split_result(struct split *split)
+{
+	uint64_t at = split->done;
+
+	for (unsigned i = split->nparts; i-- > 0;)
+		at -= split->parts[i].len;
+	for (unsigned i = 0; i < split->nparts; i++) {
+		const struct io *part = &split->parts[i];
+
+		if (part->result < 0) {
+			split->io->failed_at = at + part->failed_at;
+			return part->result;
+		}
+		at += part->len;
+	}
+	return 0;
+}
+
 static void split_next(struct pool *pool, struct split *split);
 
 static void
@@ -90,7 +110,7 @@ split_run(struct op *op)
 {
 	struct split *split = op_owner(op, struct split);
 	struct pool *pool = split->pool;
-	int result = 0;
+	int result;
 
 	switch ((enum split_step)op->step) {
 	case SPLIT_SEND:
@@ -98,8 +118,7 @@ split_run(struct op *op)
 		op->step = SPLIT_COLLECT;
 		return;
 	case SPLIT_COLLECT:
-		for (unsigned i = 0; i < split->nparts && result == 0; i++)
-			result = split->parts[i].result;
+		result = split_result(split);
 		if (result == 0 && split->done < split->io->len) {
 			op->step = SPLIT_SEND;
 			return;

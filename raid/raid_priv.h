@@ -221,7 +221,7 @@ struct row {
 	struct map_place place;		/* read */
 	uint64_t src, len;		/* read: what is left of the piece */
 	uint64_t part;			/* read: bytes tried now, at most: */
-	enum { GRAIN_PIECE, GRAIN_ROW, GRAIN_BLOCK } grain;
+	enum { GRAIN_PIECE, GRAIN_ROW, GRAIN_4K, GRAIN_LBA } grain;
 	bool unreadable;		/* read: the member said so */
 	uint32_t avoid;			/* roles that cannot be read; sweep:
 					   to be mended */

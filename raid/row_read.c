@@ -34,11 +34,14 @@ read_member(const struct row *row)
 static uint64_t
 part_bytes(const struct row *row)
 {
-	uint64_t unit = row->grain == GRAIN_BLOCK ? 4096 :
-	    row->raid->map.row_bytes;
+	uint64_t unit = row->raid->map.row_bytes;
 
 	if (row->grain == GRAIN_PIECE)
 		return row->len;
+	if (row->grain == GRAIN_4K)
+		unit = 4096;
+	if (row->grain == GRAIN_LBA)
+		unit = row->raid->blk.geo.logical_block;
 	return MIN(row->len, unit - row->place.member_off % unit);
 }
 
@@ -82,7 +85,9 @@ part_done(struct row *row)
 	row->place.member_off += row->part;
 	row->src += row->part;
 	row->len -= row->part;
-	if (row->grain == GRAIN_BLOCK &&
+	if (row->grain == GRAIN_LBA && row->place.member_off % 4096 == 0)
+		row->grain = GRAIN_4K;
+	if (row->grain == GRAIN_4K &&
 	    row->place.member_off % row->raid->map.row_bytes == 0)
 		row->grain = GRAIN_ROW;
 	return row->len > 0 ? RR_DIRECT : RR_END;
@@ -104,7 +109,7 @@ after_direct(struct row *row)
 		return RR_DIRECT;
 	}
 	if (row->grain == GRAIN_ROW && row->part > 4096 && !gone) {
-		row->grain = GRAIN_BLOCK;	/* and which block */
+		row->grain = GRAIN_4K;	/* and which block */
 		return RR_DIRECT;
 	}
 	row->unreadable = true;
@@ -158,9 +163,15 @@ static enum row_read_step
 read_failed(struct row *row, int result)
 {
 	row_unlock(row->raid, &row->claim);
+	/* Save what can be read. */
 	if (row->grain == GRAIN_ROW && row->part > 4096 &&
-	    !row->raid->failed) {	/* save what can be read */
-		row->grain = GRAIN_BLOCK;
+	    !row->raid->failed) {
+		row->grain = GRAIN_4K;
+		return RR_DIRECT;
+	}
+	if (row->part > row->raid->blk.geo.logical_block &&
+	    !row->raid->failed) {
+		row->grain = GRAIN_LBA;
 		return RR_DIRECT;
 	}
 	row->result = result;
@@ -180,6 +191,18 @@ read_fixed(struct row *row)
 		return read_failed(row, result);
 	row_unlock(row->raid, &row->claim);
 	return part_done(row);
+}
+
+/* Pieces end in any order: the first error of the request counts. */
+static void
+read_note_error(const struct row *row)
+{
+	struct raid_req *req = row->req;
+
+	if (req->result != 0 && req->orig->failed_at <= row->src)
+		return;
+	req->result = row->result;
+	req->orig->failed_at = row->src;
 }
 
 static void
@@ -220,8 +243,8 @@ row_read_run(struct op *op)
 			raid_record(raid, op);
 		return;
 	case RR_END:
-		if (row->result < 0 && row->req->result == 0)
-			row->req->result = row->result;
+		if (row->result < 0)
+			read_note_error(row);
 		op_end(op);
 		row_put(row);
 		return;

@@ -350,7 +350,7 @@ cmd_io_ok(struct scsi_cmd *cmd)
 	assert(cmd->io.result <= 0);
 	if (cmd->io.result < 0) {
 		cmd_fail(cmd, sense_from_errno(cmd->io.result, cmd->io.kind,
-		    cmd->c.lba));
+		    cmd->c.lba + (cmd->io.failed_at >> cmd->lu->shift)));
 		return false;
 	}
 	return true;

@@ -167,7 +167,8 @@ extent_run(struct op *op)
 	case EXTENT_APPLY:
 		if (cmd->io.result < 0)
 			cmd_fail(cmd, sense_from_errno(cmd->io.result,
-			    IO_READ, ex->lba));
+			    IO_READ, ex->lba + (cmd->io.failed_at >>
+			    cmd->lu->shift)));
 		else
 			apply(ex);
 		lu_work_give(cmd->lu);

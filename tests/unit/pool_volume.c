@@ -103,6 +103,31 @@ request_over_many_runs_is_split(void **state)
 }
 
 static void
+a_split_read_tells_where_it_failed(void **state)
+{
+	struct volume *v = fragmented(12);
+	struct one_io *one = calloc(1, sizeof(*one));
+	void *buf = aligned_alloc(4096, 12 * EXTENT);
+
+	(void)state;
+	assert_non_null(one);
+	assert_non_null(buf);
+	for (unsigned i = 11; i > 8; i--) {	/* the first counts */
+		assert_int_equal(blk_fault_add(fault, &(struct fault_rule){
+		    .action = FAULT_ERROR, .err = EIO, .len = 512,
+		    .off = v->map[i].phys + 7 * 512 }), 0);
+		one_io_start(one, volume_blk(v), IO_READ, 4096,
+		    12 * EXTENT - 4096, buf, 0);
+		loop_run_op(loop, &one->op);
+		assert_int_equal(one->io.result, -EIO);
+		assert_int_equal(one->io.failed_at, i * EXTENT + 7 * 512 -
+		    4096);
+	}
+	free(buf);
+	free(one);
+}
+
+static void
 split_keeps_a_scattered_buffer_in_order(void **state)
 {
 	struct blk *blk = volume_blk(fragmented(4));
@@ -450,6 +475,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(request_in_one_run_is_only_moved),
 		T(request_over_many_runs_is_split),
+		T(a_split_read_tells_where_it_failed),
 		T(split_keeps_a_scattered_buffer_in_order),
 		T(more_splits_than_there_are_wait_their_turn),
 		T(error_in_one_part_fails_the_request),

@@ -181,6 +181,19 @@ start_and_cancel(struct world *w)
 	assert_false(row_in_doubt(w->raid, 3));
 }
 
+/* The first byte of [off, off + len) that reads as an error. */
+static uint64_t
+first_error(struct world *w, uint64_t off, uint64_t len)
+{
+	one_io_start(&w->io[0], raid_blk(w->raid), IO_READ, off, len, w->seen,
+	    0);
+	loop_run_op(w->loop, &w->io[0].op);
+	assert_int_equal(w->io[0].io.result, -EIO);
+	assert_memory_equal(w->seen, w->model + off,
+	    w->io[0].io.failed_at);
+	return off + w->io[0].io.failed_at;
+}
+
 /* -errno, or whether it reads as it should. */
 static int
 reads_right(struct world *w, uint64_t off, uint64_t len)
@@ -557,6 +570,9 @@ a_resync_goes_on_behind_an_unreadable_row(void **state)
 		assert_int_equal(parity_errors(w), CHUNK / 8);
 		assert_int_equal(reads_right(w, bad, 512), -EIO);
 		assert_int_equal(reads_right(w, bad - 8192, 8192), 1);
+		assert_int_equal(reads_right(w, bad + 512, 3584), 1);
+		assert_int_equal(first_error(w, bad - 40960, 400 * KIB), bad);
+		assert_int_equal(first_error(w, bad - 512, 1024), bad);
 		if (round == 0)
 			assert_int_equal(array_stop(w), 0);
 	}

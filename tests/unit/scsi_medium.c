@@ -372,7 +372,23 @@ verify_reads_what_cannot_be_read(void **state)
 	expect_good(&r);
 	run16(f, 0x8f, 0, 0, 201, NULL, 0, 0);
 	expect_sense(&r, 3, 0x11, 0);
-	assert_int_equal(be(r.cmd.sense + 3, 4), 128);	/* its piece */
+	assert_int_equal(be(r.cmd.sense + 3, 4), 200);
+}
+
+static void
+a_medium_error_names_the_block(void **state)
+{
+	struct fix *f = *state;
+	struct fault_rule bad = { .action = FAULT_ERROR, .err = EIO,
+	    .kinds = 1u << IO_READ, .off = 203 * 512, .len = 1024 };
+
+	assert_int_equal(blk_fault_add(f->fault, &bad), 0);
+	run16(f, 0x88, 0, 196, 16, NULL, 0, 16 * 512);
+	expect_sense(&r, 3, 0x11, 0);
+	assert_int_equal(be(r.cmd.sense + 3, 4), 203);
+	run16(f, 0x88, 0, 204, 16, NULL, 0, 16 * 512);
+	expect_sense(&r, 3, 0x11, 0);
+	assert_int_equal(be(r.cmd.sense + 3, 4), 204);
 }
 
 static void
@@ -562,6 +578,7 @@ main(void)
 		T(verify_compares_across_pieces),
 		T(verify_with_one_block_compares_each),
 		T(verify_reads_what_cannot_be_read),
+		T(a_medium_error_names_the_block),
 		T(write_and_verify_catches_a_lying_disk),
 		cmocka_unit_test(write_same_repeats_a_pattern),
 		T(write_same_without_data_or_with_zeroes_unmaps),
