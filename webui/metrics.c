@@ -145,6 +145,60 @@ print_volumes(FILE *out, const json_t *stats)
 	}
 }
 
+/* One histogram: counts of what took less than 2^i us. */
+static void
+print_buckets(FILE *out, const char *name, const json_t *volume,
+    const char *key, const char *sum_key)
+{
+	const json_t *counts = json_object_get(volume, key);
+	double total = 0;
+
+	for (size_t i = 0; i <= json_array_size(counts); i++) {
+		bool last = i == json_array_size(counts);
+
+		if (!last)
+			total += number(json_array_get(counts, i));
+		fprintf(out, "%s_bucket{", name);
+		print_label(out, "pool", volume, "pool");
+		print_label(out, ",volume", volume, "name");
+		if (last)
+			fprintf(out, ",le=\"+Inf\"} %.15g\n", total);
+		else
+			fprintf(out, ",le=\"%.15g\"} %.15g\n",
+			    1e-6 * (double)(UINT64_C(1) << MIN(i, 63)), total);
+	}
+	fprintf(out, "%s_sum{", name);
+	print_label(out, "pool", volume, "pool");
+	print_label(out, ",volume", volume, "name");
+	fprintf(out, "} %.15g\n%s_count{", 1e-6 * number(json_object_get(
+	    volume, sum_key)), name);
+	print_label(out, "pool", volume, "pool");
+	print_label(out, ",volume", volume, "name");
+	fprintf(out, "} %.15g\n", total);
+}
+
+static void
+print_latencies(FILE *out, const json_t *stats)
+{
+	static const struct { const char *name, *help, *key, *sum; } list[] = {
+		{ "dozo_volume_read_latency_seconds", "READ commands",
+		    "read_latency_log2_us", "read_us" },
+		{ "dozo_volume_write_latency_seconds", "WRITE commands",
+		    "write_latency_log2_us", "write_us" },
+	};
+	const json_t *volume;
+	size_t n;
+
+	for (size_t i = 0; i < nitems(list); i++) {
+		fprintf(out, "# HELP %s How long %s took.\n# TYPE %s "
+		    "histogram\n", list[i].name, list[i].help, list[i].name);
+		json_array_foreach(json_object_get(stats, "volumes"), n,
+		    volume)
+			print_buckets(out, list[i].name, volume, list[i].key,
+			    list[i].sum);
+	}
+}
+
 static void
 print_members(FILE *out, const json_t *stats)
 {
@@ -233,6 +287,7 @@ metrics_text(const json_t *status, const json_t *stats)
 	print_box(out, status);
 	print_pools(out, status);
 	print_volumes(out, stats);
+	print_latencies(out, stats);
 	print_members(out, stats);
 	print_cache(out, stats);
 	if (fclose(out) != 0) {

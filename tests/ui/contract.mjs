@@ -202,6 +202,24 @@ await test('each change of storage can be asked as a dry run, each object guarde
 		same(`${id} would change something`, (await call(id, { ...more, ...dry, want: 200 })).json.changed, true);
 	same('nothing has changed', await state(), before);
 });
+await test('metrics are what Prometheus reads: one type a family, buckets that grow', async () => {
+	const { text } = await box.call('GET', '/metrics', { headers: user });
+	const types = new Map([...text.matchAll(/^# TYPE (\S+) (counter|gauge|histogram)$/gm)].map(([, name, type]) => [name, type]));
+	same('families', types.size, (text.match(/^# TYPE /gm) ?? []).length);
+	let bound = 0, count = 0, buckets = 0;
+	for (const line of text.trimEnd().split('\n').filter((x) => !x.startsWith('#'))) {
+		const [, name, labels, value] = line.match(/^([a-z0-9_]+)(?:\{(.*)\})? (-?[0-9.e+-]+)$/) ?? [];
+		ok(line, name && (types.has(name) || types.get(name.replace(/_(bucket|sum|count)$/, '')) === 'histogram'));
+		const le = labels?.match(/le="([^"]+)"/)?.[1];
+		if (!le)
+			continue;
+		const now = le === '+Inf' ? Infinity : Number(le);
+		ok(`${line} grows`, now < bound || (now > bound && Number(value) >= count));
+		[bound, count] = [now, Number(value)];
+		buckets++;
+	}
+	ok(`${buckets} buckets`, buckets > 50);
+});
 await test('portals', async () => {
 	await call('addPortal', { body: { address: `127.0.0.2:${box.iscsi}` }, want: 201 });
 	await call('removePortal', { path: { address: `127.0.0.2:${box.iscsi}` }, want: 200 });

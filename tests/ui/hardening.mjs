@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 // Bad HTTP and the security checklist: each point is a test.
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { connect } from 'node:net';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import tls from 'node:tls';
 import { Box, join, ok, password, readFileSync, same, sleep, summary, test, until } from './lib.mjs';
 
@@ -84,6 +85,24 @@ await test('plain HTTP gets nothing', async () => {
 		socket.on('error', () => resolve(got));
 	});
 	ok('no page', !text.includes('<html'));
+});
+await test('an own certificate is used at once and after a restart of the page', async () => {
+	const dir = mkdtempSync(join(tmpdir(), 'dozo-cert.'));
+	try {
+		execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30', '-subj', '/CN=own.example.org', '-keyout', join(dir, 'key'), '-out', join(dir, 'cert')], { stdio: 'pipe' });
+		const read = (name) => readFileSync(join(dir, name), 'utf8');
+		const { status: code, json } = await box.call('PUT', '/api/v1/certificate', { headers: admin, body: { certificate: read('cert'), key: read('key') } });
+		same('status', code, 200);
+		ok('subject', json.subject.includes('own.example.org'));
+		same('name', (await handshake({})).cert.subject.CN, 'own.example.org');
+		process.kill(box.webuiPid(), 'SIGKILL');
+		await sleep(300);
+		await until('the page is back', async () => (await box.call('GET', '/healthz')).status === 200);
+		same('name', (await handshake({})).cert.subject.CN, 'own.example.org');
+		admin = (await box.login()).session;
+	} finally {
+		rmSync(dir, { recursive: true });
+	}
 });
 await test('HSTS is not sent for a certificate that nobody trusts', async () =>
 	same('HSTS', (await box.call('GET', '/')).headers['strict-transport-security'], undefined));

@@ -11,6 +11,9 @@ const dark = () => matchMedia('(prefers-color-scheme: dark)').matches;
 // Colors apart for up to 16 lines, readable on both grounds.
 const tint = (i, n) => `hsl(${Math.round(210 + i * 360 / n) % 360} 65% ${dark() ? 68 : 38}%)`;
 
+// A value without neighbours would be a line without length.
+const alone = (u, i) => u.data[i].flatMap((v, at, all) => (v != null && all[at - 1] == null && all[at + 1] == null ? [at] : []));
+
 // series: [label, color, dashed]; data: [times, values, ...]
 function Chart({ title, unit, series, data, span }) {
 	const box = useRef(null);
@@ -27,7 +30,7 @@ function Chart({ title, unit, series, data, span }) {
 			axes: [{ ...axis, space: 60, values: (u, v) => v.map((x) => new Date(x * 1000).toTimeString().slice(0, 5)) },
 				{ ...axis, size: 56, values: (u, v) => v.map((x) => number(x, 2)) }],
 			series: [{}, ...series.map(([label, tone, dashed]) => ({ label, stroke: color(tone), width: 1.5, spanGaps: false,
-				dash: dashed ? [5, 3] : undefined, points: { show: false } }))],
+				dash: dashed ? [5, 3] : undefined, points: { show: true, size: 4, filter: alone } }))],
 			hooks: { setCursor: [(u) => setAt(u.cursor.left >= 0 ? u.cursor.idx : null)] },
 		}, [[]], box.current);
 		live.setData(data);
@@ -47,23 +50,31 @@ function Chart({ title, unit, series, data, span }) {
 		<div ref=${box} role="img" aria-label=${`${title}: ${series.map(([label], i) => label + ' ' + value(i)).join(', ')} ${unit}`}></div></figure>`;
 }
 
-// dozod's rows as the samples that the stream gives.
-const sampleOf = (x) => ({ time: x.time_s, reads: x.reads_s, writes: x.writes_s, read_bytes: x.read_bytes_s, write_bytes: x.write_bytes_s,
+// dozod's rows as the samples that the stream gives, by the browser's clock.
+const samplesOf = (list) => {
+	const off = Date.now() / 1000 - (list.at(-1)?.time_s ?? 0);
+	return list.map((x) => sampleOf(x, Math.abs(off) > 20 ? off : 0));
+};
+const sampleOf = (x, off) => ({ time: x.time_s + off, reads: x.reads_s, writes: x.writes_s, read_bytes: x.read_bytes_s, write_bytes: x.write_bytes_s,
 	r50: x.read_p50_us / 1000, r99: x.read_p99_us / 1000, w50: x.write_p50_us / 1000, w99: x.write_p99_us / 1000 });
 
 // The samples of several objects in one table of times.
 function useSamples(keys) {
 	const [hour, setHour] = useState(false);
-	const [old, setOld] = useState(null);
+	const [old, setOld] = useState([]);
 	const turn = hour ? Math.floor(Date.now() / 10000) : 0;
 	useEffect(() => {
 		let current = true;
-		if (hour)
-			Promise.all(keys.map((key) => get('/history?of=' + encodeURIComponent(key.replace(/^\w+ /, ''))).catch(() => [])))
-				.then((lists) => current && setOld(lists.map((list) => list.map(sampleOf))));
+		Promise.all(keys.map((key) => get('/history?of=' + encodeURIComponent(key.replace(/^\w+ /, ''))).catch(() => [])))
+			.then((lists) => current && setOld(lists.map(samplesOf)));
 		return () => { current = false; };
 	}, [turn, keys.join()]);
-	const lists = (hour ? old : null) ?? keys.map((key) => state.history[key] ?? []);
+	// What was before the page was opened comes from dozod as well.
+	const lists = hour ? old : keys.map((key, i) => {
+		const own = state.history[key] ?? [];
+		const first = own[0]?.time ?? Infinity;
+		return [...(old[i] ?? []).filter((s) => s.time < first - 1), ...own];
+	});
 	const times = [...new Set(lists.flatMap((list) => list.map((s) => s.time)))].sort((a, b) => a - b);
 	const places = new Map(times.map((time, i) => [time, i]));
 	const pick = (i, name, scale = 1) => {
@@ -74,7 +85,7 @@ function useSamples(keys) {
 	};
 	const span = hour ? 3600 : 2 * HISTORY;
 	const range = html`<div class="buttons" role="group" aria-label=${t('Time')}>${[[false, t('5 minutes')], [true, t('1 hour')]].map(([value, label]) => html`
-		<button class=${hour === value ? 'main' : ''} aria-pressed=${hour === value} onClick=${() => { setOld(null); setHour(value); }}>${label}</button>`)}</div>`;
+		<button class=${hour === value ? 'main' : ''} aria-pressed=${hour === value} onClick=${() => setHour(value)}>${label}</button>`)}</div>`;
 	return { times, pick, span, range };
 }
 
