@@ -2,7 +2,7 @@
 // The page in Chromium against the real daemon: set-up, wizard, a LUN that an
 // initiator uses, a disk that fails, roles, languages, dark, phone, a stream
 // that is lost.  axe finds nothing, the policy reports nothing.
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
@@ -168,9 +168,15 @@ await test('an initiator that knocks becomes a host', async () => {
 	} catch {
 		// refused, as it should be
 	}
+	try {
+		execFileSync('iscsi-inq', [`iscsi://${box.portal}/iqn.2026-01.org.dozo:storage/0`, '-i', 'iqn.2010-01.x:<img src=x onerror=alert(1)>'], { stdio: 'pipe' });
+	} catch {
+		// a name that is markup
+	}
 	await go(page, '/overview');
 	await go(page, '/targets');
 	await page.getByText('iqn.2010-01.org.example:stranger').waitFor();
+	same('elements out of names', await page.locator('main img').count(), 0);
 	await shot(page, '12-targets-knock');
 	await page.getByRole('row', { name: /:client/ }).getByRole('button', { name: 'Change…' }).last().waitFor();
 	await page.getByRole('row', { name: /stranger/ }).getByRole('button', { name: 'Allow…' }).click();
@@ -229,7 +235,7 @@ await test('a disk fails: banner on every page, tab title, advice', async () => 
 	await go(page, '/alerts');
 	await shot(page, '17-alerts');
 });
-const slow = (ms) => box.json('pool', 'status', 'tank').members.filter((m) => m.state === 'in-sync').forEach(({ path }) =>
+const slow = (ms) => box.json('pool', 'list')[0].members.filter((m) => m.state === 'in-sync').forEach(({ path }) =>
 	(ms ? box.ctl('disk', 'fault', path, '--kind', 'delay', '--on', 'read', '--delay-ms', ms) : box.ctl('disk', 'fault', path, '--kind', 'clear')));
 await test('the failed disk is replaced: which goes, which comes, how far', async () => {
 	slow(200);
@@ -422,8 +428,20 @@ await test('the stream is lost and comes back; the page stays', async () => {
 	process.kill(pid, 'SIGCONT');
 	await page.getByText(/Connection lost/).waitFor({ state: 'detached', timeout: 15000 });
 });
-await test('killed, the page logs in again and goes on', async () => {
+await test('killed, the page logs in again and goes on; an initiator that writes does not notice', async () => {
+	const args = ['--image-opts', `driver=iscsi,transport=tcp,portal=${box.portal},target=iqn.2026-01.org.dozo:storage,lun=0,user=client,password-secret=s,initiator-name=${iqn}`,
+		'--object', `secret,id=s,data=${secret}`, ...Array.from({ length: 30 }, (x, i) => ['-c', `write -P ${i + 1} 2M 1M`, '-c', `read -P ${i + 1} 2M 1M`, '-c', 'sleep 50']).flat()];
+	const io = has('qemu-io') && spawn('qemu-io', args);
+	let out = '';
+	io && io.stdout.on('data', (text) => { out += text; });
+	const over = io && new Promise((resolve) => io.on('close', resolve));
+	await sleep(500);
 	process.kill(box.webuiPid(), 'SIGKILL');
+	if (io) {
+		same('status', await over, 0);
+		same('reads', (out.match(/^read 1048576/gm) ?? []).length, 30);
+		ok('right data', !out.includes('verification failed'));
+	}
 	await heading(page, 'Log in').waitFor({ timeout: 20000 });
 	await login(page);
 	await heading(page, 'Overview').waitFor();

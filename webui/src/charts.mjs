@@ -27,7 +27,7 @@ function Chart({ title, unit, series, data, span }) {
 			width: box.current.clientWidth, height: 150, cursor: { y: false, drag: { x: false } }, legend: { show: false },
 			scales: { x: { range: (u) => { const end = u.data[0].at(-1) ?? Date.now() / 1000; return [end - width.current, end]; } },
 				y: { range: (u, low, high) => [0, Math.max(high * 1.1, .1)] } },
-			axes: [{ ...axis, space: 60, values: (u, v) => v.map((x) => new Date(x * 1000).toTimeString().slice(0, 5)) },
+			axes: [{ ...axis, size: 28, space: 60, values: (u, v) => v.map((x) => new Date(x * 1000).toTimeString().slice(0, 5)) },
 				{ ...axis, size: 56, values: (u, v) => v.map((x) => number(x, 2)) }],
 			series: [{}, ...series.map(([label, tone, dashed]) => ({ label, stroke: color(tone), width: 1.5, spanGaps: false,
 				dash: dashed ? [5, 3] : undefined, points: { show: true, size: 4, filter: alone } }))],
@@ -107,7 +107,7 @@ export function MemberCharts({ paths }) {
 		const parts = names.map((name) => pick(i, name, scale));
 		return parts[0].map((v, j) => parts.reduce((sum, part) => (sum == null || part[j] == null ? null : sum + part[j]), 0));
 	});
-	return html`<div class="head"><h2>${t('Load of the disks')}</h2>${range}</div><div class="charts">
+	return html`<div class="head"><h2>${t('Load of the disks')}</h2>${range}</div><div class="charts two">
 		<${Chart} title=${t('Operations')} unit="IOPS" series=${series} span=${span} data=${[times, ...all(['reads', 'writes'])]} />
 		<${Chart} title=${t('Throughput')} unit="MB/s" series=${series} span=${span} data=${[times, ...all(['read_bytes', 'write_bytes'], 1e-6)]} />
 		<${Chart} title=${t('Read latency') + ' p50'} unit="ms" series=${series} span=${span} data=${[times, ...all(['r50'])]} />

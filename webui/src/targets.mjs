@@ -153,7 +153,7 @@ export function Targets() {
 		<section class="card"><h2>${t('Connections')}</h2>${!sessions?.length ? html`<${Empty}>${t('Nobody is connected.')}<//>`
 		: html`<${Table} caption=${t('Connections')} head=${[t('Initiator'), t('Target'), t('Since'), t('Now'), t('Read / written'), t('Negotiated'), '']}
 			rows=${sessions.map((s) => [html`${s.initiator}<small>${s.peer} (${s.host})</small>`, s.discovery ? t('discovery') : s.target, html`<${Ago} at=${s.since_s} />`,
-				rates[s.id] ?? '–', html`${bytes(s.read_bytes)} / ${bytes(s.write_bytes)}`, html`<details><summary>${s.auth}${s.header_digest || s.data_digest ? ', CRC32C' : ''}</summary>${sessionKeys(s).map((x) => html`<small>${x}</small>`)}</details>`,
+				rates[s.id] ?? '–', html`${bytes(s.read_bytes)} / ${bytes(s.write_bytes)}`, html`<details><summary>${s.auth === 'none' ? t('no CHAP') : s.auth}${s.header_digest || s.data_digest ? ', CRC32C' : ''}</summary>${sessionKeys(s).map((x) => html`<small>${x}</small>`)}</details>`,
 				html`<${Action} label=${t('Drop…')} title=${t('Drop the connection')} danger><${Form} label=${t('Drop')} danger submit=${async () => { await api('DELETE', '/sessions/' + s.id); changed(); }}>
 				<p>${t('{initiator} is cut off. It may connect again at once, unless its access is taken away.', s)}</p><//><//>`])} />`}</section>
 		${unknown.length > 0 && html`<section class="card"><h2>${t('Seen knocking')}</h2><p class="soft">${t('These initiators tried to connect and were refused.')}</p>
