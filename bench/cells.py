@@ -29,7 +29,6 @@ SIX = [
 
 MORE = [
     Cell('4K read Q8', 'iops', '--random --depth 8', None),
-    Cell('4K write Q8', 'iops', '--random --depth 8 --read 0', None),
     Cell('4K read Q128', 'iops', '--random --depth 128', None),
     Cell('4K write Q128', 'iops', '--random --depth 128 --read 0', None),
     Cell('4K read Q8 x 2 sessions', 'iops', '--random --depth 8 --conns 2',
@@ -44,7 +43,7 @@ MORE = [
     Cell('seq write 768K Q1', 'mb_s', '--bs 768k --read 0', None),
 ]
 
-CACHE = [c for c in SIX if 'seq' not in c.name or 'Q8' in c.name]
+CACHE = [c for c in SIX if 'Q8' in c.name or '4K' in c.name]
 REBUILD = [c for c in SIX if 'Q8' in c.name or 'Q32' in c.name]
 
 
@@ -65,7 +64,7 @@ TABLES = [
           plain('dozo-ppl', 'tgt', 'istgt'), MORE),
     Table('cache', 'Cache: all fits, nothing fits, write-back', 'memory',
           plain('dozo-cache', 'dozo-ppl', 'dozo-miss', 'dozo-writeback',
-                'tgt', 'tgt-rdwr'), CACHE),
+                'tgt'), CACHE),
     Table('rebuild', 'While member after member is rebuilt', 'memory',
           plain('dozo-rebuild', 'dozo'), REBUILD),
     Table('disk', 'Members on disk', 'disk',
@@ -75,6 +74,10 @@ TABLES = [
 QUICK = [Table('main', 'Members in memory', 'memory',
                plain('dozo-ppl', 'tgt', 'istgt'), SIX)]
 
+
+# All policies.
+VERIFIED = ('dozo', 'dozo-ppl', 'dozo-bitmap', 'dozo-durable',
+            'dozo-degraded', 'dozo-cache', 'dozo-writeback')
 
 # Loads of --verify: sizes that do not fit rows, digests, several sessions.
 VERIFY = [

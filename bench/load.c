@@ -379,7 +379,8 @@ static const char usage[] =
 "usage: load --portal HOST:PORT --target IQN [--lun N] [--conns N]\n"
 "            [--depth N] [--bs SIZE] [--size SIZE] [--read PERCENT]\n"
 "            [--random] [--digests] [--time S] [--ramp S] [--spin US]\n"
-"            [--verify] [--survive] [--fill] [--seed N] [--pid SERVER]\n"
+"            [--verify] [--survive] [--fill] [--fua] [--seed N]\n"
+"            [--pid SERVER]\n"
 "Prints one line of JSON.  Any error ends it with exit status 1.\n"
 "--verify stamps what is written, checks what is read, and reads all of it\n"
 "back with other sizes in the end; --survive logs in again when the target\n"
@@ -405,7 +406,8 @@ static void
 parse_options(struct load_opts *o, int argc, char **argv)
 {
 	enum { PORTAL, TARGET, LUN, CONNS, DEPTH, BS, SIZE, READ, RANDOM,
-		DIGESTS, TIME, RAMP, SPIN, VERIFY, SURVIVE, SEED, PID, FILL };
+		DIGESTS, TIME, RAMP, SPIN, VERIFY, SURVIVE, SEED, PID, FILL,
+		FUA };
 	static const struct option longs[] = {
 		{ "portal", 1, NULL, PORTAL }, { "target", 1, NULL, TARGET },
 		{ "lun", 1, NULL, LUN }, { "conns", 1, NULL, CONNS },
@@ -416,6 +418,7 @@ parse_options(struct load_opts *o, int argc, char **argv)
 		{ "spin", 1, NULL, SPIN }, { "verify", 0, NULL, VERIFY },
 		{ "survive", 0, NULL, SURVIVE }, { "seed", 1, NULL, SEED },
 		{ "pid", 1, NULL, PID }, { "fill", 0, NULL, FILL },
+		{ "fua", 0, NULL, FUA },
 		{ NULL, 0, NULL, 0 },
 	};
 	int opt;
@@ -441,6 +444,7 @@ parse_options(struct load_opts *o, int argc, char **argv)
 		case SURVIVE: o->survive = true; break;
 		case SEED: o->seed = parse_size(optarg); break;
 		case FILL: o->fill = true; break;
+		case FUA: o->fua = true; break;
 		case PID: o->pid = (pid_t)parse_size(optarg); break;
 		default:
 			fputs(usage, stderr);

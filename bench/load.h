@@ -33,6 +33,7 @@ struct load_opts {
 	bool header_digest, data_digest;
 	bool verify;
 	bool fill;			/* write all of it first */
+	bool fua;			/* each write is to be durable */
 	bool survive;			/* reconnect and send again */
 	double time_s, ramp_s;
 	unsigned spin_us;		/* poll so long before sleeping */

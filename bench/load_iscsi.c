@@ -434,6 +434,7 @@ conn_start(struct conn *c, struct task *task)
 	put32(bhs + 24, c->cmdsn++);
 	put32(bhs + 28, c->exp_statsn);
 	bhs[32] = task->write ? 0x8a : 0x88;	/* WRITE(16), READ(16) */
+	bhs[33] = task->write && c->opts->fua ? 0x08 : 0;
 	put64(bhs + 34, task->off / SECTOR);
 	put32(bhs + 42, task->len / SECTOR);
 	task->got = 0;

@@ -27,8 +27,10 @@ def verify(opts, kinds, directory):
 
 
 def verify_kill(opts, target):
+    """What the policy calls durable must be there after kill -9."""
+    fua = ' --fua' if target.write_policy == 'writeback' else ''
     argv = load_argv(opts, target, '--verify --survive --random --bs 12k '
-                     '--depth 16 --read 30 --size 64m', 4)
+                     '--depth 16 --read 30 --size 64m' + fua, 4)
     argv[argv.index('--pid') + 1] = '0'     # it will not stay the same
     proc = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
     for _ in range(2):
