@@ -74,13 +74,16 @@ def report(opts, tables, results, local, tcp, idle, seconds):
                      '--exclude', '*')
     foreign = [r['foreign_cpu'] for table in results.values()
                for got in table.values() for rs in got.values() for r in rs]
+    rounds = [len(rs) for table in results.values()
+              for got in table.values() for rs in got.values()]
     out = [
         '# Dozo beside its peers', '',
         f'Made by `bench/run` from commit {commit}, '
         f'{time.strftime("%Y-%m-%d %H:%M", time.gmtime())} UTC, on '
         f'{machine()}, in {seconds / 60:.0f} minutes; other programs used '
         f'{sum(foreign) / len(foreign):.2f} CPUs on average.', '',
-        f'{opts.rounds} interleaved rounds of {opts.time:g} s; server on CPU '
+        f'{min(rounds)} to {max(rounds)} interleaved rounds of '
+        f'{opts.time:g} s for each cell; server on CPU '
         '0, load generator on CPU 1 '
         f'(polling {opts.spin} us before it sleeps). Median (min-max), '
         'latency p50/p99, server CPU per I/O or per GB; **xN** is the first '
