@@ -8,6 +8,8 @@
  *	read=FILE		dump the whole array into the file
  *	fail=ROLE		treat that member as faulty
  *	add=IMAGE		give the array one more disk
+ *	replace=ROLE:IMAGE	give it one to replace that member by copy
+ *	policy=POLICY		change the consistency policy
  *	wait=MS			do nothing for a while
  *	settle			wait until a resync or rebuild has ended
  *	info			print what the array says of itself
@@ -203,6 +205,34 @@ cmd_add(struct tool *tool, const char *path)
 }
 
 static void
+cmd_replace(struct tool *tool, char *arg)
+{
+	char *path = strchr(arg, ':');
+	struct err err = { 0 };
+
+	if (path == NULL)
+		exit(2);
+	*path++ = '\0';
+	cmd_add(tool, path);
+	if (raid_replace(tool->raid, (unsigned)strtoul(arg, NULL, 0), path,
+	    &err) < 0)
+		die(&err);
+}
+
+static void
+cmd_policy(struct tool *tool, const char *arg)
+{
+	struct raid_convert convert = { .raid = tool->raid };
+
+	if (raid_policy_parse(arg, &convert.policy) < 0)
+		exit(2);
+	raid_convert_start(&convert, NULL);
+	loop_run_op(tool->loop, &convert.op);
+	if (err_is(&convert.err))
+		die(&convert.err);
+}
+
+static void
 do_wait(struct tool *tool, unsigned ms)
 {
 	struct tool_io t = { .loop = tool->loop, .wait_ms = ms };
@@ -215,7 +245,8 @@ static bool
 settled(const struct raid_info *info)
 {
 	for (unsigned i = 0; i < info->nmembers; i++)
-		if (info->member[i].state == RAID_MEMBER_REBUILDING)
+		if (info->member[i].state == RAID_MEMBER_REBUILDING ||
+		    info->member[i].state == RAID_MEMBER_REPLACING)
 			return info->failed;
 	return info->clean || info->failed;
 }
@@ -271,6 +302,10 @@ run_command(struct tool *tool, char *cmd)
 		cmd_fail(tool, arg);
 	else if (strcmp(cmd, "add") == 0 && arg != NULL)
 		cmd_add(tool, arg);
+	else if (strcmp(cmd, "replace") == 0 && arg != NULL)
+		cmd_replace(tool, arg);
+	else if (strcmp(cmd, "policy") == 0 && arg != NULL)
+		cmd_policy(tool, arg);
 	else if (strcmp(cmd, "wait") == 0 && arg != NULL)
 		do_wait(tool, (unsigned)strtoul(arg, NULL, 0));
 	else if (strcmp(cmd, "settle") == 0)

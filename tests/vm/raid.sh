@@ -94,7 +94,7 @@ theirs="a3:3:64:left-symmetric:resync: a4:4:4:right-asymmetric:resync:
     a7:7:512:left-symmetric:resync: a5:5:64:parity-first:resync:
     b3:3:512:left-asymmetric:resync:1 b4:4:64:right-symmetric:resync:3
     b7:7:128:left-symmetric:resync:0 w4:4:64:left-symmetric:bitmap:
-    p4:4:64:left-symmetric:ppl:"
+    p4:4:64:left-symmetric:ppl: z4:4:64:parity-last:resync:"
 set --
 for array in $theirs; do
 	IFS=: read -r name members chunk <<-EOT
