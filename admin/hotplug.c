@@ -6,10 +6,10 @@
  *
  * Invariants: a member is taken out only while its array has all others,
  * because a disk that is taken out of a degraded array takes the data along:
- * then the engine meets the error by itself.  Only what was seen to be a
- * device is ever taken for gone, and its number is forgotten with it, because
- * the next disk may get it.  At most one removal is under way; it holds
- * the lock, so no pool is stopped under it.
+ * then the engine meets the error by itself.  Only what the kernel listed as
+ * a device is ever taken for gone, and its number is forgotten with it,
+ * because the next disk may get it.  At most one removal is under way; it
+ * holds the lock, so no pool is stopped under it.
  */
 #include "config.h"
 
@@ -29,6 +29,7 @@
 #include "core/log.h"
 
 #define PERIOD_MS 1000u
+#define SYS_BLOCK "/sys/dev/block"
 #define KNOWN_MAX (DOC_POOLS_MAX * DOC_MEMBERS_MAX)
 #define BURST_MAX 64u		/* events taken in one turn */
 
@@ -196,6 +197,17 @@ hotplug_gone(struct dozo *d, dev_t dev)
 
 /* --- look --- */
 
+/* Does the kernel list the device?  Not if /sys is hidden from us. */
+static bool
+is_listed(dev_t dev)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), SYS_BLOCK "/%u:%u", major(dev),
+	    minor(dev));
+	return access(path, F_OK) == 0 || errno != ENOENT;
+}
+
 /* Learn the numbers of members that are new, forget who is none any more. */
 static void
 learn_members(struct hotplug *hp)
@@ -219,7 +231,8 @@ learn_members(struct hotplug *hp)
 				known->used = a.member[i].state !=
 				    RAID_MEMBER_FAULTY;
 			else if (strncmp(path, "/dev/", 5) == 0 &&
-			    stat(path, &st) == 0 && S_ISBLK(st.st_mode))
+			    stat(path, &st) == 0 && S_ISBLK(st.st_mode) &&
+			    is_listed(st.st_rdev))
 				hotplug_know(hp->dozo, path, st.st_rdev);
 		}
 	}
@@ -232,14 +245,11 @@ learn_members(struct hotplug *hp)
 static void
 look_for_gone(struct hotplug *hp)
 {
+	if (access(SYS_BLOCK, F_OK) != 0)
+		return;
 	for (unsigned i = 0; i < hp->nknown; i++) {
-		dev_t dev = hp->known[i].dev;
-		char path[64];
-
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u",
-		    major(dev), minor(dev));
-		if (access(path, F_OK) != 0 && errno == ENOENT)
-			hotplug_gone(hp->dozo, dev);
+		if (!is_listed(hp->known[i].dev))
+			hotplug_gone(hp->dozo, hp->known[i].dev);
 	}
 }
 
