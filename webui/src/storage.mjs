@@ -190,6 +190,7 @@ export function Volume({ pool, name }) {
 	if (!v)
 		return html`<div class="head"><h1>${pool}/${name}</h1></div><${Failure} error=${error} />`;
 	const maps = v.mappings ?? [];
+	const cache = state.stats?.volumes.find((x) => x.pool === pool && x.name === name)?.cache;
 	return html`<div class="head"><h1>${t('Volume {name}', { name: `${pool}/${name}` })}</h1>
 		<${Action} label=${t('Grow…')} title=${t('Grow {name}', { name })}><${GrowForm} v=${v} /><//>
 		<${Action} label=${t('Write policy…')} title=${t('Write policy')}><${PolicyForm} v=${v} /><//>
@@ -199,6 +200,8 @@ export function Volume({ pool, name }) {
 			breaks=${t('All data on this volume is destroyed. There is no way back.')} /><//></div>
 		<div class="grid"><section class="card"><h2>${t('Properties')}</h2><dl><dt>${t('Size')}</dt><dd><${Size} value=${v.size} /></dd>
 			<dt>${t('Write policy')}</dt><dd>${v.write_policy}</dd><dt>${t('Pool')}</dt><dd><a href=${'#/pools/' + pool}>${pool}</a></dd>
+			${cache && html`<dt>${t('Cache')}</dt><dd>${cache.hits + cache.misses > 0 ? t('{n} % of reads come from memory', { n: number(cache.hits / (cache.hits + cache.misses) * 100) }) : '–'}
+				${cache.dirty > 0 && html`<div>${t('{size} is not on the disks yet', { size: bytes(cache.dirty) })}</div>`}</dd>`}
 			${v.created_s && html`<dt>${t('Created')}</dt><dd>${when(v.created_s)}</dd>`}
 			<dt>NAA</dt><dd>${v.naa}</dd><dt>${t('Serial')}</dt><dd>${v.serial}</dd></dl></section>
 		<section class="card"><h2>${t('Who may use it')}</h2>${maps.length === 0 ? html`<${Empty}>${t('Nobody yet. Give a host access under Targets & hosts.')}<//>`
