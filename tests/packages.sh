@@ -8,3 +8,5 @@ test_packages="libiscsi-bin libiscsi-dev qemu-utils qemu-block-extra
 # The page's tools; another node than Debian's is as good.
 command -v node >/dev/null || test_packages="$test_packages nodejs"
 command -v npm >/dev/null || test_packages="$test_packages npm"
+# What `make bench` compares with, and counts instructions with.
+bench_packages="tgt istgt fio valgrind python3"
