@@ -23,6 +23,7 @@
 #include "raid/ppl_log.h"
 #include "raid/raid.h"
 #include "raid/sb1.h"
+#include "raid/throttle.h"
 
 #define SECTOR		((uint64_t)512)
 #define ROW_IOV_MAX	128u	/* scatter entries of one row's member I/Os */
@@ -292,6 +293,7 @@ struct raid_req {
 	uint64_t next;			/* read: done so far; write: next row */
 	int result;			/* first error of any row */
 	bool sequential;
+	uint64_t batch;			/* of the sweep, when it began */
 	struct map_place place;
 	struct io flush[RAID_MEMBERS_MAX];
 	STAILQ_ENTRY(raid_req) free;
@@ -388,7 +390,7 @@ void heir_missed_row(struct raid *raid, uint64_t row);
 
 /* --- the sweep over all rows (sweep.c) --- */
 
-#define SWEEP_BATCH 16u
+#define SWEEP_BATCH THROTTLE_ROWS
 
 struct sweep {
 	struct op op;
@@ -400,6 +402,9 @@ struct sweep {
 	unsigned role;			/* rebuild */
 	uint64_t first, next, end;	/* rows */
 	uint64_t start_ns, batch_ns, checkpoint_ns;
+	uint64_t nbatches;		/* ended */
+	bool in_batch;
+	struct throttle throttle;
 	uint64_t skipped;		/* rows that could not be read */
 	uint32_t done;			/* rows of the batch that are filled */
 	unsigned nrows;
@@ -454,6 +459,7 @@ struct raid {
 	struct place place;
 	struct op_queue idle_waiting;	/* stop: until nothing is in flight */
 	unsigned active;		/* requests in work */
+	uint64_t request_ns;		/* when the last one ended */
 	const struct op *freezer;	/* new requests wait; NULL: none do */
 	struct raid_mismatch mismatch[RAID_MISMATCHES];
 	unsigned nmismatches;

@@ -214,6 +214,21 @@ take_waiting(struct raid *raid)
 	}
 }
 
+/* For the sweep: what does it cost? */
+static void
+note_latency(const struct raid_req *req)
+{
+	struct raid *raid = req->raid;
+	struct sweep *sweep = &raid->sweep;
+
+	raid->request_ns = loop_now(raid->loop);
+	if (sweep->running && (req->orig->kind == IO_READ ||
+	    req->orig->kind == IO_WRITE))
+		throttle_sample(&sweep->throttle, raid->request_ns -
+		    req->op.start_ns, sweep->in_batch ||
+		    req->batch != sweep->nbatches);
+}
+
 static void
 req_end(struct raid_req *req)
 {
@@ -228,6 +243,7 @@ req_end(struct raid_req *req)
 	STAILQ_INSERT_HEAD(&raid->free_reqs, req, free);
 	assert(raid->active > 0);
 	raid->active--;
+	note_latency(req);
 	io_end(orig, result);
 	take_waiting(raid);
 	if (raid->active == 0)
@@ -284,6 +300,8 @@ req_take(struct raid *raid, struct io *io)
 	raid->active++;
 	req->raid = raid;
 	req->orig = io;
+	req->batch = raid->sweep.in_batch ? UINT64_MAX :
+	    raid->sweep.nbatches;
 	op_start(&req->op, &raid_req_type, loop_sched(raid->loop), NULL);
 }
 

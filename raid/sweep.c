@@ -18,7 +18,7 @@
 
 #define LOG_AREA LOG_RAID
 #define CHECKPOINT_NS (10 * NSEC_PER_SEC)
-#define PAUSE_MAX_MS 100u
+#define LOAD_NS (50 * NSEC_PER_MSEC)
 
 enum sweep_step { SW_CHOOSE, SW_QUIESCE, SW_TAKE, SW_TAKEN, SW_THAW,
 	SW_BATCH, SW_BATCHED, SW_FLUSH, SW_FLUSHED, SW_END };
@@ -228,13 +228,22 @@ skip_current(struct raid *raid, struct sweep *sweep)
 	m->recovered = sweep->next * raid->map.row_bytes;
 }
 
+/* Is anybody served, or was a moment ago? */
+static bool
+under_load(const struct raid *raid)
+{
+	return raid->active > 0 || (raid->request_ns > 0 &&
+	    loop_now(raid->loop) - raid->request_ns < LOAD_NS);
+}
+
 static void
 start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 {
-	unsigned max = raid->active > 0 ? 2 : SWEEP_BATCH;
+	unsigned max = throttle_rows(&sweep->throttle, under_load(raid));
 
 	if (sweep->nrows == 0)
 		sweep->batch_ns = loop_now(raid->loop);
+	sweep->in_batch = true;
 	if (sweep->nrows == 0 && sweep->kind == SWEEP_RESYNC)
 		sweep->next = next_doubt(raid, sweep->next);
 	skip_current(raid, sweep);
@@ -319,6 +328,8 @@ end_batch(struct raid *raid, struct sweep *sweep)
 		row_put(row);
 	}
 	assert(sweep->next <= sweep->end);
+	sweep->in_batch = false;
+	sweep->nbatches++;
 	sweep->nrows = 0;
 	sweep->done = 0;
 	/* Once its member is lost, an heir misses writes. */
@@ -356,19 +367,16 @@ after_batch(struct raid *raid, struct sweep *sweep)
 }
 
 /*
- * Requests first: rest as long as the batch took.  When the disks are busy
- * batches take longer, and so do the rests.  Members in memory end a batch in
- * the turn it began: without a turn in between, requests would wait for all
- * of the sweep.
+ * Requests first (throttle.h).  Members in memory end a batch in the turn it
+ * began: without a turn in between, requests would wait for all of the sweep.
  */
 static void
 rest(struct raid *raid, struct sweep *sweep, struct op *op)
 {
-	uint64_t ms = (loop_now(raid->loop) - sweep->batch_ns) /
-	    NSEC_PER_MSEC + 1;
+	uint64_t ms = throttle_rest(&sweep->throttle, loop_now(raid->loop) -
+	    sweep->batch_ns, under_load(raid));
 
-	op_sleep(raid->loop, &sweep->timer,
-	    raid->active > 0 ? MIN(ms, PAUSE_MAX_MS) : 0, op);
+	op_sleep(raid->loop, &sweep->timer, ms, op);
 }
 
 /* --- checkpoints and the end --- */
@@ -540,6 +548,7 @@ sweep_kick(struct raid *raid)
 		return;
 	sweep->running = true;
 	sweep->nrows = 0;
+	throttle_init(&sweep->throttle);
 	op_start(&sweep->op, &sweep_type, loop_sched(raid->loop), NULL);
 }
 
