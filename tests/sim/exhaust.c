@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "block/blk.h"
+#include "core/log.h"
 #include "raid/map.h"
 #include "raid/raid.h"
 #include "raid/sb1.h"
@@ -90,7 +91,7 @@ struct world {
 	struct sim_disk *disk[MEMBERS];
 	struct raid_map map;
 	struct raid *raid;
-	bool settled, durable;		/* of the state looked at */
+	bool durable;			/* the write, at this cut */
 };
 
 static struct sim_image base, cut, again, recovered;
@@ -487,26 +488,40 @@ check_state(struct world *w, const struct sim_image *image, uint64_t kept)
 /* --- one cut --- */
 
 static bool
-is_settled(void *arg)
+is_settled(const struct world *w)
 {
-	struct world *w = arg;
 	struct raid_info info;
 
 	raid_get_info(w->raid, &info);
 	return info.clean;
 }
 
+/* The write, and then, unless it is durable itself, a flush. */
 struct attempt {
 	struct world *w;
-	struct one one;
+	struct one write, flush;
+	bool flushing;
 };
 
+static bool
+attempt_durable(const struct attempt *a)
+{
+	return a->write.op.ended && (a->w->config->fua ||
+	    (a->flushing && a->flush.op.ended) || is_settled(a->w));
+}
+
+/* Called after every turn. */
 static bool
 attempt_done(void *arg)
 {
 	struct attempt *a = arg;
 
-	return a->one.op.ended && is_settled(a->w);
+	if (a->write.op.ended && !a->w->config->fua && !a->flushing) {
+		a->flushing = true;
+		one_start(&a->flush, a->write.blk, IO_FLUSH, 0, NULL, 0, 0);
+		return false;
+	}
+	return attempt_durable(a) && is_settled(a->w);
 }
 
 static void
@@ -537,18 +552,18 @@ write_and_cut(struct world *w, uint64_t seed, unsigned events)
 	make_disks(w, seed);
 	(void)sim_image_put(w->sim, &base, 0);
 	(void)assemble(w, 0, false);
-	sim_sleep(w->sim, 5000);
+	sim_sleep(w->sim, 60000);	/* bits are cleared by then */
 	for (unsigned i = 0; i < c->len; i++)
 		fill(data + i * SECTOR, c->off + i, 2);
-	one_start(&a.one, raid_blk(w->raid), IO_WRITE,
+	one_start(&a.write, raid_blk(w->raid), IO_WRITE,
 	    c->off * (uint64_t)SECTOR, data, c->len * (size_t)SECTOR,
 	    c->fua ? IO_FUA : 0);
 	done = sim_run_until(w->sim, attempt_done, &a, events);
 	if (done)
 		check_method(w);
-	sim_check(w->sim, !a.one.op.ended || a.one.io.result == 0,
+	sim_check(w->sim, !a.write.op.ended || a.write.io.result == 0,
 	    "the write fails");
-	w->durable = a.one.op.ended && (c->fua || is_settled(w));
+	w->durable = attempt_durable(&a);
 	sim_image_take(w->sim, &cut);
 	sim_kill(w->sim);
 	return !done;
@@ -600,6 +615,7 @@ make_base(struct world *w)
 	for (uint64_t off = 0; off < w->map.size; off += CHUNK)
 		sim_check(w->sim, do_now(w, IO_WRITE, off, buf + off, CHUNK)
 		    == 0, "the first write fails");
+	sim_sleep(w->sim, 60000);
 	stop(w);
 	if (missing >= 0) {
 		(void)assemble(w, 0, false);
@@ -639,6 +655,7 @@ main(int argc, char **argv)
 	unsigned played = 0;
 	int c;
 
+	log_set_level(LOG_L_ERR);
 	if (!mem_reset())
 		limit = 2;		/* each start costs more */
 	while ((c = getopt(argc, argv, "l:v")) != -1) {
