@@ -26,6 +26,7 @@ struct control;
 struct events;
 struct recorder;
 struct hotplug;
+struct late;
 struct renewal;
 struct jobs;
 struct page;
@@ -53,6 +54,8 @@ struct dozo_pool {
 	char name[NAME_SIZE];
 	enum dozo_pool_state state;
 	struct err why;
+	bool stopped;			/* by the administrator */
+	unsigned late_round;		/* late.c tried it then */
 	struct raid *raid;
 	struct pool *pool;
 	struct dozo_volumes volumes;	/* in name order as they are in pool */
@@ -89,6 +92,7 @@ struct dozo {
 	struct events *events;
 	struct recorder *recorder;
 	struct hotplug *hotplug;
+	struct late *late;
 	struct jobs *jobs;
 	struct page *page;
 	struct dozo_pools pools;

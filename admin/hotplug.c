@@ -26,6 +26,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "admin/late.h"
 #include "core/log.h"
 
 #define PERIOD_MS 1000u
@@ -289,6 +290,8 @@ take_event(struct hotplug *hp, struct udev_device *dev)
 	    model[0] != '\0' ? " " : "", model, serial[0] != '\0' ?
 	    ", serial " : "", serial, removed ? "removed" : "plugged in");
 	log_info("%s", text);
+	if (!removed)
+		late_disk(hp->dozo);
 	event_emit(hp->dozo, "disk", json_pack("{s:s, s:s}", "path", node,
 	    "text", text));
 }

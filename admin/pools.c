@@ -24,6 +24,7 @@
 #include "core/log.h"
 
 #define UP_RETRY_MS 50u
+#define SETTLE_LOOK_MS 500u
 
 /* --- the list --- */
 
@@ -275,6 +276,7 @@ pool_online(struct dozo_pool *pool, struct err *err)
 	raid_set_listener(pool->raid, array_event, pool);
 	pool->task = pool->scrubbed = RAID_TASK_NONE;
 	pool->state = DOZO_POOL_ONLINE;
+	pool->stopped = false;
 	err_clear(&pool->why);
 	return 0;
 }
@@ -398,6 +400,23 @@ up_has(const struct pool_up *up, const char *path)
 	return false;
 }
 
+/* Give devices that are late a moment more; image files do not come. */
+static bool
+up_await_disks(struct pool_up *up)
+{
+	bool late = false;
+
+	for (unsigned i = 0; i < up->nmembers; i++)
+		late = late || (err_is(&up->why[i]) &&
+		    strncmp(up->member[i].path, "/dev/", 5) == 0);
+	if (!late || up->settle_ms == 0 || up->assemble.nblks >= up->nmembers)
+		return false;
+	up->settle_ms -= MIN(up->settle_ms, SETTLE_LOOK_MS);
+	up_close_members(up);
+	op_sleep(up->pool->dozo->loop, &up->timer, SETTLE_LOOK_MS, &up->op);
+	return true;
+}
+
 /* Add what the search found. */
 static void
 up_add_found(struct pool_up *up)
@@ -433,6 +452,10 @@ up_array(struct pool_up *up)
 
 	assert(up->pool->raid == NULL);
 	up_add_found(up);
+	if (up_await_disks(up)) {
+		up->op.step = UP_OPEN;
+		return;
+	}
 	if (assemble->nblks < up->nmembers)
 		up_report_missing(up);
 	if (assemble->nblks == 0) {

@@ -23,6 +23,7 @@
 #include "admin/control.h"
 #include "admin/history.h"
 #include "admin/hotplug.h"
+#include "admin/late.h"
 #include "admin/memory.h"
 #include "admin/page.h"
 #include "admin/pools.h"
@@ -33,6 +34,8 @@
 /* How long the kernel may take to clean up after a daemon that was killed. */
 #define GHOST_MS 5000u
 #define RETRY_MS 20u
+#define YOUNG_S 120		/* uptime of a machine that has just started */
+#define SETTLE_MS 10000u	/* then so long is waited for its disks */
 #define DOC_TRIES 4	/* a newer document may name more pools, once or so */
 
 /* An op without steps of its own that waits for children. */
@@ -89,6 +92,17 @@ static unsigned
 patience_ms(const struct dozo *d)
 {
 	return state_was_killed(d->state) ? GHOST_MS : 0;
+}
+
+/* A machine that has just started may not have found all its disks yet. */
+static unsigned
+settle_ms(void)
+{
+	struct timespec up;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &up) != 0)
+		return 0;
+	return up.tv_sec < YOUNG_S ? SETTLE_MS : 0;
 }
 
 /* Call open() until it does not say "in use", or patience ends. */
@@ -162,6 +176,7 @@ open_pools(struct wait *wait)
 		}
 		pool_up_init(&wait->ups[wait->n], pool, want);
 		wait->ups[wait->n].patience_ms = patience_ms(d);
+		wait->ups[wait->n].settle_ms = settle_ms();
 		pool_up_start(&wait->ups[wait->n++], &wait->op);
 	}
 }
@@ -323,13 +338,14 @@ dozo_start(struct dozo *d, struct err *err)
 	d->server = target_server_new(d->loop, &target_server_defaults, err);
 	if (d->server == NULL)
 		return -err->code;
-	if (start_pools(d, err) != 0)
+	/* First listen, then look: no disk comes in between. */
+	if (late_start(d, err) != 0 || hotplug_start(d, err) != 0 ||
+	    start_pools(d, err) != 0)
 		return -err->code;
 	reconcile(d);
 	if (dozo_apply(d, err) != 0 ||
 	    open_patiently(d, open_control, 0, err) != 0 ||
-	    open_portals(d, err) != 0 || history_start(d, err) != 0 ||
-	    hotplug_start(d, err) != 0)
+	    open_portals(d, err) != 0 || history_start(d, err) != 0)
 		return -err->code;
 	page_start(d);
 	return 0;
@@ -353,6 +369,7 @@ static void
 stop_hotplug(struct wait *wait)
 {
 	hotplug_stop(wait->dozo, &wait->op);
+	late_stop(wait->dozo, &wait->op);
 }
 
 static void
@@ -418,6 +435,7 @@ dozo_stop(struct dozo *d)
 	if (d->jobs != NULL)
 		jobs_free(d);
 	hotplug_free(d);
+	late_free(d);
 	worker_free(d->worker);
 	events_free(d);
 	doc_free(d->doc);

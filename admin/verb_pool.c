@@ -628,6 +628,7 @@ verb_pool_stop_end(struct req *req)
 
 	assert(req->op.pending == 0);
 	if (w != NULL && w->started) {
+		w->down.pool->stopped = true;
 		err_set(&w->down.pool->why, EIO, "it was stopped");
 		err_hint(&w->down.pool->why, "Open it with `dozoctl pool "
 		    "start %s`.", w->down.pool->name);

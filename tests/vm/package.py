@@ -5,6 +5,7 @@
 DIRECTORY holds system.img, a Debian with /dozo.deb and a shell on its second
 serial port, and disk0.img to disk4.img, blank.  Prints PASS and FAIL lines.
 """
+import itertools
 import json
 import re
 import signal
@@ -21,6 +22,7 @@ import guest
 HERE = Path(__file__).resolve().parent
 DIRECTORY, BUILD = Path(sys.argv[1]), Path(sys.argv[2])
 PASSWORD = "correct horse battery"
+node_numbers = itertools.count()
 BOOT_S = 300            # software emulation, other tests beside
 INSECURE = ssl.create_default_context()
 INSECURE.check_hostname = False
@@ -252,25 +254,90 @@ def upgrade(box):
     end_load(load, "upgrade")
 
 
+def pool_health(box):
+    return box.api("GET", "/pools/tank")[1]["health"]
+
+
+def serials(box):
+    """Of the members, in the order of their roles."""
+    return [box.shell(f"cat /sys/block/{Path(member['path']).name}/serial")[1]
+            for member in box.api("GET", "/pools/tank")[1]["members"]]
+
+
+def unplug(box, *names):
+    # To QEMU the system is disk0, and disk0.img is disk1.
+    guest.monitor(box.console, [("device_del", {
+        "id": f"disk{int(name[-1]) + 1}"}) for name in names])
+
+
+def plug(box, *names):
+    """QEMU forgets the drive with its device: both are made anew."""
+    for name in names:
+        number = int(name[-1]) + 1
+        node = f"node{next(node_numbers)}"
+        guest.monitor(box.console, [
+            ("blockdev-add", {"driver": "raw", "node-name": node,
+                              "file": {"driver": "file", "filename":
+                                       str(DIRECTORY / f"{name}.img")}}),
+            ("device_add", {"driver": "virtio-blk-pci", "serial": name,
+                            "id": f"disk{number}", "bus": "pci.0",
+                            "addr": f"{number + 8:#x}",
+                            "drive": node})])
+
+
 def pull(box):
-    members = box.api("GET", "/pools/tank")[1]["members"]
-    serial = box.shell("cat /sys/block/" + members[2]["path"].rsplit("/")[-1]
-                       + "/serial")[1]
+    name = serials(box)[2]
     load = write(box)
     begin = time.monotonic()
-    # The system is disk0 to QEMU, disk0.img is disk1.
-    guest.monitor(box.console, [("device_del", {
-        "id": f"disk{int(serial[-1]) + 1}"})])
-    pool = until("degraded", 30, lambda: (lambda pool: pool if
-                 pool["health"] == "degraded" else None)(
-                     box.api("GET", "/pools/tank")[1]))
+    unplug(box, name)
+    until("degraded", 30, lambda: pool_health(box) == "degraded")
     took = time.monotonic() - begin
-    check("a pulled disk shows as degraded within 10 s",
-          pool and took < 10, f"{took:.0f} s, {pool or members}")
+    check("a pulled disk shows as degraded within 10 s", took < 10,
+          f"{took:.0f} s")
     status = box.api("GET", "/status")[1]
     check("the status says so", status.get("health") != "healthy", status)
     time.sleep(2)
     end_load(load, "pulled disk")
+    plug(box, name)
+    path = until("the disk is offered", 20, lambda: next(
+        (disk["path"] for disk in box.api("GET", "/disks")[1]
+         if disk["serial"] == name), None))
+    status, answer, _ = box.api("POST", "/pools/tank/re-add", {"disk": path})
+    check("the disk is taken back", status in (200, 201, 202), answer)
+    check("the pool is healthy again", until(
+        "healthy", 60, lambda: pool_health(box) == "healthy"),
+        box.api("GET", "/pools/tank")[1])
+
+
+def idle_pull(box):
+    """Nobody reads or writes: the kernel's word is all there is."""
+    name = serials(box)[0]
+    begin = time.monotonic()
+    unplug(box, name)
+    until("degraded", 30, lambda: pool_health(box) == "degraded")
+    took = time.monotonic() - begin
+    check("without I/O too, a pulled disk shows within 10 s", took < 10,
+          f"{took:.0f} s")
+    return name
+
+
+def late_disks(box, *gone):
+    """Start without enough disks; they come later."""
+    box.shell_ok("dozod stops for the late disks", "systemctl stop dozod")
+    more = [f"disk{i}" for i in range(5) if f"disk{i}" not in gone][:2]
+    unplug(box, *more)
+    time.sleep(2)
+    box.shell_ok("dozod starts without its disks", "systemctl start dozod")
+    check("login without disks", until("login", 60, lambda: box.log_in(
+        "/session", {"user": "admin", "password": PASSWORD}) in (200, 201)),
+        "no")
+    health = pool_health(box)
+    check("the pool is offline", health == "offline", health)
+    plug(box, *gone, *more)
+    check("the pool opens when its disks come", until(
+        "open", 30, lambda: pool_health(box) in ("healthy", "degraded")),
+        box.api("GET", "/pools/tank")[1])
+    end_load(write(box), "late disks")
 
 
 def stop(box):
@@ -297,6 +364,7 @@ def main():
         reboot(box)
         upgrade(box)
         pull(box)
+        late_disks(box, idle_pull(box))
         stop(box)
         return 0
     finally:

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Pools that wait for their disks: a disk that is plugged in may be what they
+ * could not be opened for.
+ */
+#ifndef ADMIN_LATE_H
+#define ADMIN_LATE_H
+
+#include "admin/dozo.h"
+
+int late_start(struct dozo *d, struct err *err);
+/* A disk came: soon try the pools that could not be opened. */
+void late_disk(struct dozo *d);
+/* Try no more; hold `op` until nothing is under way. */
+void late_stop(struct dozo *d, struct op *op);
+void late_free(struct dozo *d);
+
+#endif
