@@ -106,6 +106,15 @@ member_bad(const struct member *m, uint64_t off, uint64_t len)
 	    SECTOR, len / SECTOR);
 }
 
+uint64_t
+member_bad_run(const struct member *m, uint64_t off, uint64_t len)
+{
+	if (m->bblog.n == 0)
+		return len;
+	return bblog_run(&m->bblog, (m->data_off + off) / SECTOR,
+	    len / SECTOR) * SECTOR;
+}
+
 int
 member_bad_add(struct member *m, uint64_t off, uint64_t len)
 {

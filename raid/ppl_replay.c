@@ -10,6 +10,10 @@
  * never touched: it is skipped; an entry that names a missing member's block is
  * skipped, for that block was in flight and its old content is gone; where a
  * sector of the log or of the data cannot be read, the parity is in doubt.
+ *
+ * Modified blocks in a bad-block log are passed over, and their parity left as
+ * it is: an entry of that log is durable only after the parity that stands
+ * for the block was, so nothing would be learnt from the block itself.
  */
 #include <assert.h>
 #include <errno.h>
@@ -195,8 +199,40 @@ judge_entry(struct ppl_replay *v)
 	return PV_ENTRY;
 }
 
+static enum replay_step
+next_piece(struct ppl_replay *v)
+{
+	assert(v->len > 0 && v->len <= ROW_BYTES_MAX);
+	v->at += v->len;
+	if (v->at < v->cover.len)
+		return PV_READ;
+	v->recovered++;
+	next_entry(v);
+	return PV_ENTRY;
+}
+
+/*
+ * Cut the piece where a bad-block log begins or ends to list something.  Is
+ * this piece listed?
+ */
+static bool
+cut_listed(struct ppl_replay *v, uint64_t off)
+{
+	const struct raid_map *map = &v->raid->map;
+	bool listed = false;
+
+	for (unsigned i = 0; i < v->cover.ndata; i++) {
+		const struct member *m = &v->raid->member[raid_map_role(map,
+		    v->cover.stripe, v->cover.first + i)];
+
+		v->len = (uint32_t)member_bad_run(m, off, v->len);
+		listed = listed || member_bad(m, off, SECTOR);
+	}
+	return listed;
+}
+
 /* The next piece of the entry: at most a row high. */
-static void
+static enum replay_step
 read_piece(struct ppl_replay *v, struct op *op)
 {
 	const struct raid_map *map = &v->raid->map;
@@ -206,6 +242,8 @@ read_piece(struct ppl_replay *v, struct op *op)
 	assert(v->at < v->cover.len);
 	assert(v->cover.ndata <= map->ndata);
 	v->len = MIN(v->cover.len - v->at, ROW_BYTES_MAX);
+	if (cut_listed(v, off))
+		return next_piece(v);
 	for (unsigned i = 0; i < v->cover.ndata; i++) {
 		v->iov[i] = (struct iovec){ v->bufs + i *
 			(size_t)ROW_BYTES_MAX, v->len };
@@ -213,6 +251,7 @@ read_piece(struct ppl_replay *v, struct op *op)
 		    v->cover.stripe, v->cover.first + i)], &v->io[i], IO_READ,
 		    off, v->len, &v->iov[i], 1, 0, op);
 	}
+	return PV_WRITE;
 }
 
 /* A bad sector leaves the parity of its row unknown.  False: all was read. */
@@ -223,7 +262,6 @@ note_unreadable(struct ppl_replay *v, bool *gone)
 	bool any = false;
 
 	*gone = false;
-
 	for (unsigned i = 0; i < v->cover.ndata; i++) {
 		struct member *m = &v->raid->member[raid_map_role(map,
 		    v->cover.stripe, v->cover.first + i)];
@@ -298,12 +336,7 @@ wrote_piece(struct ppl_replay *v)
 		    "be recovered after the crash");
 		return PV_END;
 	}
-	v->at += v->len;
-	if (v->at < v->cover.len)
-		return PV_READ;
-	v->recovered++;
-	next_entry(v);
-	return PV_ENTRY;
+	return next_piece(v);
 }
 
 static void
@@ -329,8 +362,7 @@ ppl_replay_run(struct op *op)
 		op->step = judge_entry(v);
 		return;
 	case PV_READ:
-		read_piece(v, op);
-		op->step = PV_WRITE;
+		op->step = read_piece(v, op);
 		return;
 	case PV_WRITE:
 		op->step = write_piece(v, op);

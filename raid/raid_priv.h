@@ -78,6 +78,8 @@ void member_submit(struct member *m, struct io *io, enum io_kind kind,
  */
 #define MEMBER_LISTED (-117)		/* EUCLEAN: result of such a read */
 bool member_bad(const struct member *m, uint64_t off, uint64_t len);
+/* How many bytes, from the first on, are as it is? */
+uint64_t member_bad_run(const struct member *m, uint64_t off, uint64_t len);
 int member_bad_add(struct member *m, uint64_t off, uint64_t len);
 void member_bad_clear(struct member *m, uint64_t off, uint64_t len);
 /* A write of its data has ended well. */
