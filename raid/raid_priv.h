@@ -197,6 +197,7 @@ struct row_fix {
 	unsigned ndst;
 	/* out */
 	int result;
+	bool lost;			/* FIX_FILL: had to list something */
 	/* private */
 	struct row_range piece;		/* of `at`, in work */
 	bool worked;			/* it was written */
@@ -246,6 +247,7 @@ struct row {
 	struct iovec merge_iov[ROW_IOV_MAX];
 	struct op breath;
 	struct timer timer;
+	struct op mend_op;
 	struct ppl_log *log;		/* the header that names this row */
 	bool marked;			/* in the bitmap */
 	STAILQ_ENTRY(row) log_queue;
@@ -261,6 +263,11 @@ void row_pass(struct raid *raid);
 /* Children of the request; they put themselves back at the end. */
 void row_write_start(struct row *row, struct raid_req *req);
 void row_read_start(struct row *row, struct raid_req *req);
+
+/* After the writes of a row: did one fail that is worth another try? */
+bool row_writes_failed(struct row *row);
+/* Then try, list or fail; a request that lost data has row->result set. */
+void row_mend_start(struct row *row, struct op *parent);
 
 /* --- merging of writes (row_merge.c) --- */
 

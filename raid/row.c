@@ -161,6 +161,7 @@ row_fix_get(struct raid *raid, struct op *op)
 	fix->dst = NULL;
 	fix->ndst = 0;
 	fix->mode = FIX_READ;
+	fix->lost = false;
 	fix->result = 0;
 	return fix;
 }

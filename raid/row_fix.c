@@ -69,6 +69,7 @@ others_missing(const struct row_fix *fix)
 static enum fix_step
 fix_lost(struct row_fix *fix)
 {
+	fix->lost = true;
 	if ((fix->mode != FIX_FILL && fix->mode != FIX_COPY) ||
 	    fix->raid->failed ||
 	    member_bad_add(fix_target(fix), fix_off(fix), fix_len(fix)) < 0)

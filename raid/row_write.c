@@ -17,11 +17,11 @@
 #include <stdio.h>
 
 enum row_write_step { RW_LOCK, RW_BREATHE, RW_GATHER, RW_PLAN, RW_PREREAD,
-	RW_PARITY, RW_REPAIR, RW_REPAIRED, RW_INTENT, RW_STORE, RW_RECORD,
-	RW_UNLOCK, RW_END };
+	RW_PARITY, RW_REPAIR, RW_REPAIRED, RW_INTENT, RW_STORE, RW_STORED,
+	RW_RECORD, RW_UNLOCK, RW_END };
 static const char *const row_write_steps[] = {
 	"LOCK", "BREATHE", "GATHER", "PLAN", "PREREAD", "PARITY", "REPAIR",
-	"REPAIRED", "INTENT", "STORE", "RECORD", "UNLOCK", "END",
+	"REPAIRED", "INTENT", "STORE", "STORED", "RECORD", "UNLOCK", "END",
 };
 
 static bool
@@ -155,6 +155,16 @@ row_write_plan(struct row *row, struct op *op)
 	op->step = row->result == 0 ? RW_PREREAD : RW_UNLOCK;
 }
 
+static void
+row_preread(struct row *row, struct op *op)
+{
+	row_place(&row->work);
+	if (row->work.extra > 0)
+		bounce_data(row);
+	row->raid->prereads += row->work.plan.nreads;
+	row_read_slots(row->raid, &row->work, op);
+}
+
 /*
  * A sector that cannot be read, in a row in doubt: the row stays so, if the
  * plan can do without the sector.
@@ -202,16 +212,21 @@ check_prereads(struct row *row)
 	return next;
 }
 
-static void
-start_repair(struct row *row, struct row_fix *fix, struct op *op)
+static bool
+start_repair(struct row *row, struct op *op)
 {
+	struct row_fix *fix = row_fix_get(row->raid, op);
+
 	assert(row->part < row->work.plan.nreads);
+	if (fix == NULL)
+		return false;
 	row->fix = fix;
 	fix->row = row->span.row;
 	fix->role = row->place.role;
 	fix->at = row->work.plan.read[row->part].at;
 	fix->mode = FIX_SEARCH;
 	row_fix_start(fix, op);
+	return true;
 }
 
 /*
@@ -324,23 +339,6 @@ row_store(struct row *row, struct op *op)
 }
 
 static void
-note_write_failures(struct row *row)
-{
-	const struct row_plan *plan = &row->work.plan;
-
-	for (unsigned i = 0; i < plan->nwrites; i++) {
-		struct member *m = &row->raid->member[plan->write[i].role];
-
-		if (row->work.io[i].result == 0) {
-			member_wrote(m, &row->work.io[i]);
-			continue;
-		}
-		m->write_errors++;
-		member_fail(m, "a write failed");
-	}
-}
-
-static void
 row_write_unlock(struct row *row)
 {
 	if (row->raid->failed)
@@ -381,7 +379,6 @@ record_lost(struct raid *raid, struct op *op)
 static void
 row_write_record(struct row *row, struct op *op)
 {
-	note_write_failures(row);
 	settle_doubt(row);
 	if (row->settles)
 		raid_record(row->raid, op);
@@ -394,7 +391,6 @@ row_write_run(struct op *op)
 {
 	struct row *row = op_owner(op, struct row);
 	struct raid *raid = row->raid;
-	struct row_fix *fix;
 
 	switch ((enum row_write_step)op->step) {
 	case RW_LOCK:
@@ -415,11 +411,7 @@ row_write_run(struct op *op)
 		row_write_plan(row, op);
 		return;
 	case RW_PREREAD:
-		row_place(&row->work);
-		if (row->work.extra > 0)
-			bounce_data(row);
-		raid->prereads += row->work.plan.nreads;
-		row_read_slots(raid, &row->work, op);
+		row_preread(row, op);
 		op->step = RW_PARITY;
 		return;
 	case RW_PARITY:
@@ -430,10 +422,8 @@ row_write_run(struct op *op)
 			row_release(&row->work);
 		return;
 	case RW_REPAIR:
-		if ((fix = row_fix_get(raid, op)) == NULL)
-			return;
-		start_repair(row, fix, op);
-		op->step = RW_REPAIRED;
+		if (start_repair(row, op))
+			op->step = RW_REPAIRED;
 		return;
 	case RW_REPAIRED:
 		op->step = end_repair(row, op);
@@ -446,6 +436,11 @@ row_write_run(struct op *op)
 		if (record_lost(raid, op))
 			return;
 		row_store(row, op);
+		op->step = RW_STORED;
+		return;
+	case RW_STORED:
+		if (row_writes_failed(row))
+			row_mend_start(row, op);
 		op->step = RW_RECORD;
 		return;
 	case RW_RECORD:

@@ -388,6 +388,150 @@ replay_passes_over_listed_blocks(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* --- writes --- */
+
+static void
+a_write_that_fails_once_is_repeated(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 4);
+	for (unsigned i = 0; i < 4; i++)
+		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
+		    .kinds = 1u << IO_WRITE | 1u << IO_ZERO, .err = EIO,
+		    .skip = i, .count = 1, .off = data_off(w, i),
+		    .len = w->raid->map.member_size });
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(batch(w, 100 * 1024), 0);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(info.member[i].write_errors, 1);
+		assert_int_equal(info.member[i].bad_bytes, 0);
+	}
+	compare_all(w);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
+/* Everybody's sector `i` is one that cannot be written. */
+static void
+a_sector_that_cannot_be_written_is_listed(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 4);
+	for (unsigned i = 0; i < 4; i++)
+		bad_writes(w, i, data_off(w, i) + i * CHUNK + 5 * 512, 512);
+	/* Full, partial and zero: the member stays, one block is listed. */
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 12 * CHUNK, 'w', 0),
+	    0);
+	memset(w->model, 'w', 12 * CHUNK);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(info.member[i].bad_bytes, 4096);
+		assert_int_equal(listed_on_disk(w, i), 4096);
+	}
+	compare_all(w);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(batch(w, 60 * 1024), 0);
+	compare_all(w);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(listed_on_disk(w, i), 4096);
+	assert_int_equal(array_stop(w), 0);
+	for (unsigned i = 0; i < 4; i++)
+		blk_fault_clear(w->fault[i]);
+	again(w);
+	compare_all(w);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(batch(w, 300 * 1024), 0);
+	assert_int_equal(raid_scrub(w->raid, false, NULL), 0);
+	do {
+		wait_ms(w, 20);
+		raid_get_info(w->raid, &info);
+	} while (info.task != RAID_TASK_NONE);
+	wait_ms(w, 50);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(listed_on_disk(w, i), 0);
+	assert_int_equal(parity_errors(w), 0);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+/* What only the parity knows is durable before the block is listed. */
+static void
+a_listed_block_survives_a_power_cut(void **state)
+{
+	struct world *w = &world;
+	struct map_place place;
+
+	(void)state;
+	for (unsigned seed = 0; seed < 8; seed++) {
+		start(w, 3);
+		assert_int_equal(do_flush(raid_blk(w->raid)), 0);
+		raid_map_locate(&w->raid->map, 0, &place);
+		for (unsigned i = 0; i < 3; i++)
+			blk_fault_volatile_cache(w->fault[i], true);
+		bad_writes(w, place.role, data_off(w, place.role) +
+		    place.member_off, 512);
+		assert_int_equal(do_write(raid_blk(w->raid), 0, CHUNK,
+		    'p', 0), 0);
+		memset(w->model, 'p', CHUNK);
+		for (unsigned i = 0; i < 3; i++)
+			blk_fault_power_cut(w->fault[i], seed * 3 + i);
+		array_stop(w);
+		for (unsigned i = 0; i < 3; i++)
+			blk_fault_power_on(w->fault[i]);
+		assert_int_equal(listed_on_disk(w, place.role), 4096);
+		again(w);
+		compare_all(w);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
+static void
+without_redundancy_the_request_fails_and_nothing_else(void **state)
+{
+	struct world *w = &world;
+	struct map_place place;
+	uint8_t block[4096];
+
+	(void)state;
+	start(w, 3);
+	raid_map_locate(&w->raid->map, 0, &place);
+	assert_int_equal(fail_member_now(w, (place.role + 1) % 3), 0);
+	bad_writes(w, place.role, data_off(w, place.role) + place.member_off,
+	    4096);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 'q', 0), -EIO);
+	raid_get_info(w->raid, &info);
+	assert_false(info.failed);
+	assert_int_equal(info.degraded, 1);
+	assert_int_equal(do_io(raid_blk(w->raid), IO_READ, 0, 4096, block, 0),
+	    -EIO);
+	assert_in_range(unreadable_blocks(w), 1, 2);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_member_that_refuses_all_writes_has_failed(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 4);
+	bad_writes(w, 2, 0, w->keep[2].blk.geo.size);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(batch(w, 100 * 1024), 0);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.member[2].state, RAID_MEMBER_FAULTY);
+	assert_false(info.failed);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
 int
 main(void)
 {
@@ -404,6 +548,12 @@ main(void)
 		cmocka_unit_test(a_log_that_cannot_be_written_fails_the_member),
 		cmocka_unit_test(a_scrub_repairs_what_it_cannot_read),
 		cmocka_unit_test(replay_passes_over_listed_blocks),
+		cmocka_unit_test(a_write_that_fails_once_is_repeated),
+		cmocka_unit_test(a_sector_that_cannot_be_written_is_listed),
+		cmocka_unit_test(a_listed_block_survives_a_power_cut),
+		cmocka_unit_test(
+		    without_redundancy_the_request_fails_and_nothing_else),
+		cmocka_unit_test(a_member_that_refuses_all_writes_has_failed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
