@@ -9,7 +9,8 @@
  * parity is damaged was being logged when the power went, so its data was
  * never touched: it is skipped; an entry that names a missing member's block is
  * skipped, for that block was in flight and its old content is gone; where a
- * sector of the log or of the data cannot be read, the parity is in doubt.
+ * sector of the log or of the data cannot be read, or the parity cannot be
+ * written, it is in doubt.
  *
  * Modified blocks in a bad-block log are passed over, and their parity left as
  * it is: an entry of that log is durable only after the parity that stands
@@ -231,6 +232,19 @@ cut_listed(struct ppl_replay *v, uint64_t off)
 	return listed;
 }
 
+/* What an heir has of it may be another half. */
+static void
+heir_in_doubt(struct ppl_replay *v, uint64_t off)
+{
+	struct member *heir = &v->raid->heir;
+
+	for (unsigned i = 0; i < v->cover.ndata; i++)
+		if (member_live(heir) && raid_map_role(&v->raid->map,
+		    v->cover.stripe, v->cover.first + i) == heir->role &&
+		    member_bad_add(heir, off, v->len) < 0)
+			member_fail(heir, "it has no room for a bad block");
+}
+
 /* The next piece of the entry: at most a row high. */
 static enum replay_step
 read_piece(struct ppl_replay *v, struct op *op)
@@ -242,8 +256,10 @@ read_piece(struct ppl_replay *v, struct op *op)
 	assert(v->at < v->cover.len);
 	assert(v->cover.ndata <= map->ndata);
 	v->len = MIN(v->cover.len - v->at, ROW_BYTES_MAX);
-	if (cut_listed(v, off))
+	if (cut_listed(v, off)) {
+		heir_in_doubt(v, off);
 		return next_piece(v);
+	}
 	for (unsigned i = 0; i < v->cover.ndata; i++) {
 		v->iov[i] = (struct iovec){ v->bufs + i *
 			(size_t)ROW_BYTES_MAX, v->len };
@@ -328,15 +344,19 @@ write_piece(struct ppl_replay *v, struct op *op)
 static enum replay_step
 wrote_piece(struct ppl_replay *v)
 {
-	assert(v->len > 0 && v->len <= ROW_BYTES_MAX);
+	struct member *m = &v->raid->member[v->role];
+
 	if (v->io[HEIR].result != 0)
 		member_fail(&v->raid->heir, "a write failed");
-	if (v->io[PARITY].result != 0) {
-		member_fail(&v->raid->member[v->role], "its parity could not "
-		    "be recovered after the crash");
+	if (v->io[PARITY].result == 0)
+		return next_piece(v);
+	m->write_errors++;
+	if (errno_is_gone(v->io[PARITY].result)) {
+		member_fail(m, "it does not answer writes");
 		return PV_END;
 	}
-	return next_piece(v);
+	leave_in_doubt(v);		/* the resync tries harder */
+	return PV_ENTRY;
 }
 
 static void
