@@ -243,6 +243,8 @@ struct row {
 	STAILQ_ENTRY(row) rider;
 	bool ridden;			/* another row did the work */
 	bool fua;
+	unsigned chunks;		/* left, if one after the other */
+	bool at_once;			/* that did not work */
 	bool settles;			/* makes lost data readable again */
 	struct iovec merge_iov[ROW_IOV_MAX];
 	struct op breath;

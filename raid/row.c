@@ -125,6 +125,8 @@ row_get(struct raid *raid, struct op *op)
 	row->ridden = false;
 	row->avoid = 0;
 	row->repairs = 0;
+	row->chunks = 0;
+	row->at_once = false;
 	row->result = 0;
 	return row;
 }

@@ -134,6 +134,54 @@ avoid_roles(const struct row *row)
 	return avoid;
 }
 
+/* Is a block that is to be written listed as bad, and more written with it? */
+static bool
+has_listed(const struct row *row)
+{
+	const struct row_span *span = &row->span;
+	const struct raid_map *map = &row->raid->map;
+
+	for (unsigned d = span->first; d <= span->last; d++)
+		if (span->first != span->last && span->data[d].lo <
+		    span->data[d].hi && member_bad(&row->raid->member[
+		    raid_map_role(map, raid_map_stripe(map, span->row), d)],
+		    span->row * map->row_bytes + span->data[d].lo,
+		    span->data[d].hi - span->data[d].lo))
+			return true;
+	return false;
+}
+
+/*
+ * What is listed exists only as what follows from all the others.  If several
+ * of them change at once and the power goes, something else follows.  So with
+ * a listed block among them the chunks are written one after the other: then
+ * the old or the new follows, and the log of partial parity does the rest.
+ */
+static void
+one_by_one(struct row *row)
+{
+	struct row_span *span = &row->span;
+
+	if (row->at_once || (row->chunks == 0 &&
+	    (row->raid->ppl == NULL || !has_listed(row))))
+		return;
+	if (row->chunks == 0)
+		row->chunks = span->last - span->first + 1;
+	span->first = span->last = span->last + 1 - row->chunks;
+}
+
+/* Another chunk is to be written. */
+static bool
+write_more(struct row *row)
+{
+	if (row->chunks <= 1 || row->result < 0)
+		return false;
+	row->chunks--;
+	ppl_row_done(row, row->fua && !is_zero(row));
+	row_release(&row->work);
+	return true;
+}
+
 static void
 row_write_plan(struct row *row, struct op *op)
 {
@@ -142,6 +190,7 @@ row_write_plan(struct row *row, struct op *op)
 	bool doubt = row_in_doubt(raid, row->span.row);
 
 	row_merge_source(row);
+	one_by_one(row);
 	/* Where nothing was written all that is written must have parity. */
 	if (!doubt || !raid->doubt.blank)
 		avoid = avoid_roles(row);
@@ -243,6 +292,11 @@ end_repair(struct row *row, struct op *op)
 	row->fix = NULL;
 	row->work.plan.nwrites = 0;
 	row->repairs++;
+	if (row->result != 0 && row->chunks > 0) {
+		row->at_once = true;	/* two are bad: lost, if not written */
+		row->chunks = 0;
+		return RW_PLAN;
+	}
 	if (row->repairs > RAID_MEMBERS_MAX ||
 	    (row->result != 0 && (row->avoid & role) != 0)) {
 		row->result = -EIO;
@@ -258,9 +312,10 @@ static void
 set_intent(struct row *row)
 {
 	ppl_log_row(row->raid, row);
-	row->marked = row->raid->bitmap != NULL;
-	if (row->marked)
-		bitmap_set(row->raid, row->span.row, &row->op);
+	if (row->marked || row->raid->bitmap == NULL)
+		return;
+	row->marked = true;
+	bitmap_set(row->raid, row->span.row, &row->op);
 }
 
 static void
@@ -445,7 +500,7 @@ row_write_run(struct op *op)
 		return;
 	case RW_RECORD:
 		row_write_record(row, op);
-		op->step = RW_UNLOCK;
+		op->step = write_more(row) ? RW_PLAN : RW_UNLOCK;
 		return;
 	case RW_UNLOCK:
 		row_write_unlock(row);

@@ -5,6 +5,8 @@
  */
 #include "tests/unit/raid_util.h"
 
+#include <limits.h>
+
 #define CHUNK 16384u
 
 static struct world world;
@@ -532,6 +534,63 @@ a_member_that_refuses_all_writes_has_failed(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+static void
+a_listed_block_in_flight_at_a_power_cut_is_old_or_new(void **state)
+{
+	struct world *w = &world;
+	struct map_place place;
+	struct one_io one;
+	unsigned parity;
+	uint64_t row;
+
+	(void)state;
+	start(w, 3);
+	raid_map_locate(&w->raid->map, 0, &place);
+	parity = raid_map_parity(&w->raid->map, place.stripe);
+	row = data_off(w, parity) + place.member_off;
+	bad_writes(w, place.role, row, 512);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, CHUNK, 'a', 0), 0);
+	assert_int_equal(do_write(raid_blk(w->raid), CHUNK, CHUNK, 'c', 0), 0);
+	add_fault(w, parity, (struct fault_rule){ .action = FAULT_DELAY,
+	    .kinds = 1u << IO_WRITE, .delay_ms = 300, .off = row,
+	    .len = CHUNK });
+	memset(w->buf[0], 'b', CHUNK);
+	memset(w->buf[0] + CHUNK, 'd', CHUNK);
+	one_io_start(&one, raid_blk(w->raid), IO_WRITE, 0, 2 * CHUNK,
+	    w->buf[0], 0);
+	wait_ms(w, 150);
+	lose_power(w, UINT_MAX);
+	again(w);
+	if (reads_as(raid_blk(w->raid), 0, 4096, 'b') != 1)
+		assert_int_equal(reads_as(raid_blk(w->raid), 0, 4096, 'a'), 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+parity_that_replay_cannot_write_keeps_its_member(void **state)
+{
+	struct world *w = &world;
+	struct map_place place;
+	unsigned parity;
+
+	(void)state;
+	start(w, 3);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, CHUNK, 'r', 0), 0);
+	memset(w->model, 'r', CHUNK);
+	raid_map_locate(&w->raid->map, 0, &place);
+	parity = raid_map_parity(&w->raid->map, place.stripe);
+	bad_writes(w, parity, data_off(w, parity) + place.member_off, 512);
+	lose_power(w, UINT_MAX);
+	again(w);
+	compare_all(w);
+	wait_ms(w, 300);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	assert_true(info.member[parity].write_errors > 0);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
 int
 main(void)
 {
@@ -554,6 +613,10 @@ main(void)
 		cmocka_unit_test(
 		    without_redundancy_the_request_fails_and_nothing_else),
 		cmocka_unit_test(a_member_that_refuses_all_writes_has_failed),
+		cmocka_unit_test(
+		    a_listed_block_in_flight_at_a_power_cut_is_old_or_new),
+		cmocka_unit_test(
+		    parity_that_replay_cannot_write_keeps_its_member),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
