@@ -34,6 +34,7 @@ struct rig {
 	struct raid_convert *convert;	/* of this life */
 	bool created, crashed, doubt;
 	unsigned suspects, withheld;	/* masks */
+	unsigned listed;		/* with bad blocks, when last closed */
 };
 
 static struct rig *
@@ -336,6 +337,24 @@ rig_open(struct rig *rig, struct loop *loop)
 	return rig->blk = raid_blk(rig->raid);
 }
 
+static void
+note_listed(struct rig *rig, const struct raid_info *info)
+{
+	rig->listed = 0;
+	for (unsigned i = 0; i < rig->n; i++)
+		for (unsigned r = 0; r < info->nmembers; r++)
+			if (info->member[r].bad_bytes > 0 &&
+			    strcmp(info->member[r].path,
+			    sim_disk_name(rig->disk[i])) == 0)
+				rig->listed |= 1u << i;
+}
+
+int
+rig_listed(const struct rig *rig)
+{
+	return rig->listed == 0 ? -1 : __builtin_ctz(rig->listed);
+}
+
 void
 rig_close(struct rig *rig)
 {
@@ -354,6 +373,7 @@ rig_close(struct rig *rig)
 	if (rig->convert != NULL && rig->convert->err.code == 0)
 		rig->spec.policy = rig->convert->policy;
 	rig->crashed = stop.err.code != 0;	/* perhaps only just now */
+	note_listed(rig, &info);
 	rig->raid = NULL;
 	rig->blk = NULL;
 	free(rig->convert);

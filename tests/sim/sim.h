@@ -107,6 +107,8 @@ bool sim_disk_gone(const struct sim_disk *disk);
 void sim_disk_stall(struct sim_disk *disk, uint64_t ms);
 /* Reads of this sector fail until it is written. */
 void sim_disk_bad_sector(struct sim_disk *disk, uint64_t off);
+/* Writes of this sector fail, and leave it open what it holds. */
+void sim_disk_hard_sector(struct sim_disk *disk, uint64_t off, bool stays);
 /* The next `n` writes fail. */
 void sim_disk_fail_writes(struct sim_disk *disk, unsigned n);
 void sim_disk_fail_flushes(struct sim_disk *disk, unsigned n);

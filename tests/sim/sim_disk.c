@@ -230,6 +230,30 @@ read_done(struct disk_req *req)
 	return 0;
 }
 
+/* Does it touch sectors that refuse it?  What they hold then is open. */
+static bool
+refused(struct disk_req *req)
+{
+	struct sim_disk *disk = req->disk;
+	const struct io *io = req->io;
+	bool unreadable = rng_one_in(&disk->sim->rng, 2), any = false;
+
+	for (uint64_t at = io->off; at < io->off + io->len; at += SECTOR) {
+		struct page *page = disk->pages[at / PAGE];
+		uint8_t bit = sector_bit(at);
+
+		if (page == NULL || ((page->hard | page->soft) & bit) == 0)
+			continue;
+		if (!any)
+			apply(req, draw_fate(disk));
+		any = true;
+		page->soft = (uint8_t)(page->soft & ~bit);
+		if (unreadable)
+			page->bad |= bit;
+	}
+	return any;
+}
+
 static int
 write_done(struct disk_req *req)
 {
@@ -246,6 +270,8 @@ write_done(struct disk_req *req)
 		apply(req, draw_fate(disk));
 		return -EIO;
 	}
+	if (disk->refusing && refused(req))
+		return -EIO;
 	apply(req, FATE_ALL);
 	return 0;
 }
@@ -608,6 +634,21 @@ sim_disk_bad_sector(struct sim_disk *disk, uint64_t off)
 	sim_trace(disk->sim, "%s: bad sector at %llu", disk->name,
 	    (unsigned long long)off);
 	page->bad |= sector_bit(off);
+}
+
+void
+sim_disk_hard_sector(struct sim_disk *disk, uint64_t off, bool stays)
+{
+	struct page *page = disk_page(disk, off);
+
+	sim_trace(disk->sim, "%s: the sector at %llu will refuse %s",
+	    disk->name, (unsigned long long)off, stays ? "all writes" :
+	    "one write");
+	disk->refusing = true;
+	if (stays)
+		page->hard |= sector_bit(off);
+	else
+		page->soft |= sector_bit(off);
 }
 
 void

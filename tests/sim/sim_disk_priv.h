@@ -14,6 +14,7 @@ struct page {
 	uint8_t cur[PAGE], dur[PAGE];
 	uint64_t stamp[SECTORS];	/* when written: disk->seq */
 	uint8_t dirty, bad;		/* one bit per sector */
+	uint8_t hard, soft;		/* refuse writes: always, once more */
 };
 
 struct disk_req {
@@ -45,6 +46,7 @@ struct sim_disk {
 	unsigned generation;		/* of the connection */
 	bool gone;
 	unsigned fail_writes, fail_flushes;
+	bool refusing;			/* some sectors do */
 	uint64_t stalled_until_ns;
 };
 

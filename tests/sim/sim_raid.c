@@ -18,6 +18,7 @@ enum plan {
 	PLAN_NOTHING,		/* kills and power cuts only */
 	PLAN_STALLS,
 	PLAN_LATENT,		/* sector errors on one member */
+	PLAN_HARD,		/* sectors of it that will not be written */
 	PLAN_LOSE_ONE,		/* it goes away, or its writes fail */
 	PLAN_LOSE_TWO,
 	PLAN_ROT,		/* of one member's superblock, while stopped */
@@ -25,7 +26,8 @@ enum plan {
 };
 /* The more there is to go wrong, the more often. */
 static const enum plan plans[] = {
-	PLAN_NOTHING, PLAN_STALLS, PLAN_LATENT, PLAN_LATENT, PLAN_LOSE_ONE,
+	PLAN_NOTHING, PLAN_STALLS, PLAN_LATENT, PLAN_LATENT, PLAN_HARD,
+	PLAN_HARD, PLAN_LOSE_ONE,
 	PLAN_LOSE_ONE, PLAN_LOSE_ONE, PLAN_LOSE_TWO, PLAN_ROT,
 };
 
@@ -66,9 +68,14 @@ bad_sectors(struct world *w)
 	if (w->doubt)		/* with parity not synced it is lost */
 		w->errors_ok = w->load->errors_ok = true;
 	len = rng_one_in(w->rng, 2) ? len : MIN(len, 256 * KIB);
-	while (n-- > 0)
-		sim_disk_bad_sector(disk, off + 512 * rng_below(w->rng,
-		    len / 512));
+	while (n-- > 0) {
+		uint64_t at = off + 512 * rng_below(w->rng, len / 512);
+
+		if (w->plan == PLAN_HARD)
+			sim_disk_hard_sector(disk, at, rng_one_in(w->rng, 2));
+		if (w->plan == PLAN_LATENT || rng_one_in(w->rng, 2))
+			sim_disk_bad_sector(disk, at);
+	}
 }
 
 static void
@@ -119,6 +126,7 @@ do_fault(struct world *w)
 		    rig_members(w->rig))), rng_range(w->rng, 1, 20000));
 		break;
 	case PLAN_LATENT:
+	case PLAN_HARD:
 		bad_sectors(w);
 		break;
 	case PLAN_LOSE_TWO:
@@ -321,9 +329,10 @@ last_checks(struct world *w)
 	if (!rig_is_clean(w->rig) || w->errors_ok)
 		return;
 	model_settle(w->model);
-	if (!w->latent)
+	if (!w->latent && rig_listed(w->rig) < 0)
 		rig_check_parity(w->rig);
 	rig_withhold(w->rig, w->latent ? w->victim :
+	    rig_listed(w->rig) >= 0 ? (unsigned)rig_listed(w->rig) :
 	    (unsigned)rng_below(w->rng, rig_members(w->rig)));
 	loop = sim_boot(w->sim);
 	blk = rig_open(w->rig, loop);
