@@ -478,7 +478,8 @@ rig_note_whole(struct rig *rig)
 	if (info.degraded != 0 || info.failed || info.task != RAID_TASK_NONE)
 		return false;
 	rig->suspects = rig->withheld = 0;
-	rig->doubt = rig->crashed = false;
+	rig->doubt = !info.clean;	/* of a row that cannot be read */
+	rig->crashed = false;
 	return true;
 }
 
