@@ -26,6 +26,26 @@
 
 /* --- memory --- */
 
+/* Not touched until used, with few TLB misses. */
+static void *
+area_new(size_t len)
+{
+	void *area = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE |
+	    MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (area == MAP_FAILED)
+		return NULL;
+	(void)madvise(area, len, MADV_HUGEPAGE);
+	return area;
+}
+
+static void
+area_free(void *area, size_t len)
+{
+	if (area != NULL)
+		munmap(area, len);
+}
+
 /* Slabs are aligned, so that each can be one huge page. */
 static size_t
 map_bytes(const struct cache *cache)
@@ -48,17 +68,13 @@ cache_map_init(struct cache *cache, uint64_t bytes)
 	TAILQ_INIT(&cache->free);
 	TAILQ_INIT(&cache->small);
 	TAILQ_INIT(&cache->main);
-	cache->map = mmap(NULL, map_bytes(cache), PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (cache->map == MAP_FAILED) {
-		cache->map = NULL;
+	cache->map = area_new(map_bytes(cache));
+	if (cache->map == NULL)
 		return -1;
-	}
 	slack = (uintptr_t)cache->map % SLAB;
 	cache->arena = (uint8_t *)cache->map + (slack ? SLAB - slack : 0);
-	(void)madvise(cache->arena, cache->npages * PAGE, MADV_HUGEPAGE);
-	cache->page = calloc(cache->npages, sizeof(*cache->page));
-	cache->groups = calloc(cache->npages, sizeof(*cache->groups));
+	cache->page = area_new(cache->npages * sizeof(*cache->page));
+	cache->groups = area_new(cache->npages * sizeof(*cache->groups));
 	cache->bucket = calloc(buckets, sizeof(struct cgroup *));
 	cache->ghost = calloc(buckets, sizeof(*cache->ghost));
 	cache->slab_live = calloc(cache->npages / SLAB_PAGES,
@@ -71,10 +87,9 @@ cache_map_init(struct cache *cache, uint64_t bytes)
 void
 cache_map_fini(struct cache *cache)
 {
-	if (cache->map != NULL)
-		munmap(cache->map, map_bytes(cache));
-	free(cache->page);
-	free(cache->groups);
+	area_free(cache->map, map_bytes(cache));
+	area_free(cache->page, cache->npages * sizeof(*cache->page));
+	area_free(cache->groups, cache->npages * sizeof(*cache->groups));
 	free(cache->bucket);
 	free(cache->ghost);
 	free(cache->slab_live);
@@ -334,7 +349,7 @@ take(struct cache *cache)
 
 	if (page == NULL && cache->touched < cache->limit) {
 		page = &cache->page[cache->touched];
-		page->queue = Q_NONE;
+		*page = (struct cpage){ .queue = Q_NONE };
 		cache->slab_live[cache->touched++ / SLAB_PAGES]++;
 	}
 	/* Evicted pages beyond the limit are given back: try once more. */

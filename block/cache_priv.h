@@ -58,16 +58,17 @@ TAILQ_HEAD(cpage_list, cpage);
 
 struct cache_vol;
 
-struct cgroup {
+struct cgroup {				/* two cache lines */
 	struct cgroup *next;		/* same bucket, or free */
 	struct cache_vol *vol;
 	uint64_t no;			/* offset / GROUP */
 	uint64_t gen;			/* of the vol when it became dirty */
 	TAILQ_ENTRY(cgroup) link;	/* vol->dirty, while listed */
-	uint32_t page[GROUP_PAGES];	/* index + 1, 0 = none */
 	uint16_t used, dirty;		/* bit per page */
 	bool listed, flushing;
+	_Alignas(64) uint32_t page[GROUP_PAGES];	/* index + 1, 0: none */
 };
+_Static_assert(sizeof(struct cgroup) == 128, "two cache lines");
 TAILQ_HEAD(cgroup_list, cgroup);
 
 /* --- requests that take more than a look (cache_req.c) --- */
