@@ -25,8 +25,9 @@ cache_new(struct loop *loop, uint64_t bytes)
 	op_queue_init(&cache->work_wait);
 	cache->reqs = calloc(CACHE_REQS, sizeof(*cache->reqs));
 	cache->works = calloc(CACHE_WORKS, sizeof(*cache->works));
+	cache->aheads = calloc(CACHE_AHEADS, sizeof(*cache->aheads));
 	if (cache_map_init(cache, bytes) != 0 || cache->reqs == NULL ||
-	    cache->works == NULL) {
+	    cache->works == NULL || cache->aheads == NULL) {
 		cache_free(cache);
 		return NULL;
 	}
@@ -46,6 +47,9 @@ cache_free(struct cache *cache)
 	cache_map_fini(cache);
 	for (unsigned i = 0; cache->works != NULL && i < CACHE_WORKS; i++)
 		free(cache->works[i].whole);
+	for (unsigned i = 0; cache->aheads != NULL && i < CACHE_AHEADS; i++)
+		free(cache->aheads[i].buf);
+	free(cache->aheads);
 	free(cache->reqs);
 	free(cache->works);
 	free(cache);
@@ -197,7 +201,7 @@ close_run(struct op *op)
 	switch ((enum close_step)op->step) {
 	case CL_WAIT:
 		timer_stop(vol->cache->loop, &vol->timer);
-		if (vol->by_clock_busy)
+		if (vol->by_clock_busy || vol->aheads > 0)
 			op_wait(&vol->close_wait, op);
 		else
 			op->step = CL_FLUSH;

@@ -364,7 +364,7 @@ take(struct cache *cache)
 	cache->used++;
 	assert(page->group == NULL && page->pins == 0 && page->dirty == 0);
 	page->valid = page->freq = 0;
-	page->flushing = false;
+	page->flushing = page->ahead = false;
 	return page;
 }
 

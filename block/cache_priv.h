@@ -38,6 +38,9 @@
 #define REGION_GROUPS	((unsigned)(REGION_MAX / GROUP))
 #define WORK_IOS	8u	/* in flight for one region */
 #define FILL_RUNS	8u	/* dirty places that make it worth filling */
+#define CACHE_STREAMS	8u	/* readers told apart, for each device */
+#define CACHE_AHEADS	16u	/* pieces read ahead at a time */
+#define AHEAD_PIECE	(256 * KIB)
 #define FILL_MAX	(256 * KIB)	/* longer reads are not kept */
 
 enum cpage_queue { Q_FREE, Q_GONE, Q_SMALL, Q_MAIN, Q_NONE };
@@ -53,6 +56,7 @@ struct cpage {
 	uint8_t freq;		/* hits, up to FREQ_MAX */
 	uint8_t queue;		/* enum cpage_queue */
 	bool flushing;		/* its dirty sectors are on the way */
+	bool ahead;		/* read ahead and not used yet */
 };
 TAILQ_HEAD(cpage_list, cpage);
 
@@ -83,6 +87,7 @@ struct cache_req {
 	uint64_t gen;			/* flush: what it covers */
 	uint64_t errors;		/* vol->errors at the start */
 	bool fill, spoilt;		/* read: to be kept; changed since */
+	bool ahead;			/* read: not asked for yet */
 	TAILQ_ENTRY(cache_req) link;	/* vol->changes or vol->fills */
 	STAILQ_ENTRY(cache_req) free;
 	struct iovec iov[BUF_IOV_MAX + 1];
@@ -112,6 +117,23 @@ struct cache_work {			/* one region */
 	int result;
 };
 
+/* --- reading ahead (cache_ahead.c) --- */
+
+struct cache_stream {
+	uint64_t run;			/* bytes read in a row */
+	uint64_t ahead;			/* asked for up to here */
+};
+
+struct cache_ahead {			/* one piece */
+	struct op op;
+	struct cache_vol *vol;		/* NULL: free */
+	uint64_t off, len, start_ns;
+	uint8_t *buf;			/* AHEAD_PIECE bytes, once needed */
+	struct io io;
+	struct iovec iov;
+	struct io_queue waiting;	/* reads that need it */
+};
+
 struct cache_vol {
 	struct blk blk;
 	struct cache *cache;
@@ -126,6 +148,12 @@ struct cache_vol {
 	struct cache_req_list changes;	/* in flight below, in order */
 	struct cache_req_list fills;	/* reads that want to be kept */
 	struct op_queue change_wait;	/* for an earlier change */
+	/* reading ahead */
+	uint64_t stream_next[CACHE_STREAMS];	/* where each goes on */
+	struct cache_stream stream[CACHE_STREAMS];
+	unsigned stream_turn;		/* the next to be replaced */
+	unsigned aheads;		/* pieces under way */
+	uint64_t ahead_pause_ns;	/* not before this */
 	/* writing back */
 	struct cgroup_list dirty;	/* oldest first */
 	uint64_t gen;			/* of what becomes dirty now */
@@ -159,6 +187,7 @@ struct cache {
 	struct cache_req *reqs;
 	struct cache_req_free req_free;
 	struct io_queue req_wait;
+	struct cache_ahead *aheads;
 	struct cache_work *works;
 	unsigned works_busy;
 	struct op_queue work_wait;	/* for the end of any work */
@@ -258,19 +287,35 @@ void cache_map_check(const struct cache *cache);
 static inline void
 cpage_hit(struct cpage *page)
 {
-	if (page->freq < FREQ_MAX)
+	if (page->ahead)
+		page->ahead = false;
+	else if (page->freq < FREQ_MAX)
 		page->freq++;
 }
 
 /* --- cache_req.c --- */
 
 void cache_submit(struct blk *blk, struct io *io);
-struct cache_req *cache_req_get(struct cache *cache);
+/* Read it, and keep it whatever else is in memory. */
+void cache_fetch(struct cache_vol *vol, struct io *io, struct op *waiter);
+/* Is all of the range in memory? */
+bool cache_range_valid(struct cache_vol *vol, uint64_t off, uint64_t len);
 void cache_req_put(struct cache *cache, struct cache_req *req);
 
 /* Does a change that came before `until` (NULL: any) touch the range? */
 bool cache_change_ahead(const struct cache_vol *vol,
     const struct cache_req *until, uint64_t off, uint64_t len);
+
+/* --- cache_ahead.c --- */
+
+/* A read; its stream, NULL if a hit belongs to none. */
+struct cache_stream *cache_stream_note(struct cache_vol *vol, uint64_t off,
+    uint64_t len, bool hit);
+/* Read ahead what the stream, now at `next`, will want. */
+void cache_stream_go(struct cache_vol *vol, struct cache_stream *stream,
+    uint64_t next);
+/* If part of it is being read ahead, submit it again then. */
+bool cache_ahead_wait(struct cache_vol *vol, struct io *io);
 
 /* --- cache_work.c --- */
 

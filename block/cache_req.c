@@ -122,6 +122,9 @@ req_end(struct cache_req *req, int result)
 
 /* --- read --- */
 
+/* What becomes of a read that memory cannot answer: io->done. */
+enum { READ_PASS, READ_KEEP, READ_AHEAD };
+
 enum look { LOOK_HIT, LOOK_MISS, LOOK_DIRTY };
 
 static enum look
@@ -231,6 +234,7 @@ keep(struct cache_req *req)
 		}
 		if (page == NULL)
 			return;
+		page->ahead = page->ahead || req->ahead;
 		assert((page->dirty & p.mask) == 0);
 		cursor_copy(&cursor, piece_data(vol->cache, page, &p), p.len,
 		    false);
@@ -536,7 +540,8 @@ req_take(struct cache_vol *vol, struct io *io)
 	req->off = io->off;
 	req->len = io->len;
 	req->done = req->run = 0;
-	req->fill = io->done != 0;
+	req->fill = io->done != READ_PASS;
+	req->ahead = io->done == READ_AHEAD;
 	switch (io->kind) {
 	case IO_READ:
 		read_start(req);
@@ -600,23 +605,56 @@ wanted(struct cache_vol *vol, const struct io *io)
 }
 
 static void
+read_miss(struct cache_vol *vol, struct io *io, enum look result)
+{
+	vol->stats.misses++;
+	io->done = wanted(vol, io) ? READ_KEEP : READ_PASS;
+	if (result == LOOK_MISS && io->done == READ_PASS)
+		blk_forward(vol->lower, io);
+	else
+		take_or_wait(vol, io);
+}
+
+static void
 submit_read(struct cache_vol *vol, struct io *io)
 {
 	struct finder finder = { .vol = vol };
 	enum look result = look(&finder, io);
+	uint64_t next = io->off + io->len;
+	struct cache_stream *stream;
 
+	if (result != LOOK_HIT && cache_ahead_wait(vol, io))
+		return;
+	stream = cache_stream_note(vol, io->off, io->len,
+	    result == LOOK_HIT);
 	if (result == LOOK_HIT) {
 		vol->stats.hits++;
 		copy_out(&finder, io);
 		io_end(io, 0);
-		return;
+	} else {
+		read_miss(vol, io, result);
 	}
-	vol->stats.misses++;
-	io->done = wanted(vol, io);
-	if (result == LOOK_MISS && io->done == 0)
-		blk_forward(vol->lower, io);
-	else
-		take_or_wait(vol, io);
+	if (stream != NULL)
+		cache_stream_go(vol, stream, next);
+}
+
+void
+cache_fetch(struct cache_vol *vol, struct io *io, struct op *waiter)
+{
+	assert(io->waiter == NULL && io->kind == IO_READ);
+	io->waiter = waiter;
+	op_hold(waiter);
+	io->done = READ_AHEAD;
+	take_or_wait(vol, io);
+}
+
+bool
+cache_range_valid(struct cache_vol *vol, uint64_t off, uint64_t len)
+{
+	struct finder finder = { .vol = vol };
+	const struct io io = { .off = off, .len = len };
+
+	return look(&finder, &io) == LOOK_HIT;
 }
 
 static void

@@ -210,6 +210,72 @@ a_stale_read_is_not_kept(void **state)
 	free(buf);
 }
 
+static void
+add_slow_reads(void)
+{
+	struct fault_rule rule = { .action = FAULT_DELAY, .delay_ms = 2,
+	    .kinds = 1u << IO_READ };
+
+	assert_int_equal(blk_fault_add(fault, &rule), 0);
+}
+
+static void
+a_stream_of_a_slow_device_is_read_ahead(void **state)
+{
+	unsigned misses;
+
+	(void)state;
+	memset(blk_ram_data(ram), 'a', SIZE);
+	add_slow_reads();
+	for (uint64_t off = 0; off < MIB; off += 65536)
+		assert_int_equal(reads_as(blk, off, 65536, 'a'), 1);
+	assert_true(stats().read_ahead >= MIB / 2);
+	misses = (unsigned)stats().misses;
+	assert_true(misses <= 6);
+	for (uint64_t off = MIB; off < 4 * MIB; off += 65536)
+		assert_int_equal(reads_as(blk, off, 65536, 'a'), 1);
+	assert_int_equal(stats().misses, misses);
+	assert_true(tap.n[IO_READ] < 4 * MIB / 65536 / 2);
+}
+
+static void
+a_stream_of_a_fast_device_is_not(void **state)
+{
+	(void)state;
+	for (uint64_t off = 0; off < SIZE; off += 65536)
+		assert_int_equal(reads_as(blk, off, 65536, 0), 1);
+	assert_true(stats().read_ahead <= 2 * AHEAD_PIECE);
+}
+
+/* What changes while it is read ahead is not kept as it was. */
+static void
+a_change_spoils_what_is_read_ahead(void **state)
+{
+	(void)state;
+	cache_blk_set_write_back(blk, false);
+	add_slow_reads();
+	for (uint64_t off = 0; off < 512 * KIB; off += 65536)
+		assert_int_equal(reads_as(blk, off, 65536, 0), 1);
+	assert_int_equal(do_write(blk, 512 * KIB, 512 * KIB, 'n', 0), 0);
+	for (uint64_t off = 512 * KIB; off < MIB; off += 65536)
+		assert_int_equal(reads_as(blk, off, 65536, 'n'), 1);
+}
+
+/* A piece that cannot be read is the reader's error only. */
+static void
+an_error_ahead_is_told_to_who_reads_there(void **state)
+{
+	struct fault_rule rule = { .action = FAULT_ERROR, .err = EIO,
+	    .kinds = 1u << IO_READ, .off = 640 * KIB, .len = 512 };
+
+	(void)state;
+	assert_int_equal(blk_fault_add(fault, &rule), 0);
+	add_slow_reads();
+	for (uint64_t off = 0; off < MIB; off += 65536)
+		assert_int_equal(reads_as(blk, off, 65536, 0),
+		    off == 640 * KIB ? -EIO : 1);
+}
+
 /* --- writing through --- */
 
 static void
@@ -513,6 +579,10 @@ main(void)
 		TEST(a_scan_leaves_the_used_pages_alone),
 		TEST(a_full_cache_learns_at_the_second_read),
 		TEST(a_stale_read_is_not_kept),
+		TEST(a_stream_of_a_slow_device_is_read_ahead),
+		TEST(a_stream_of_a_fast_device_is_not),
+		TEST(a_change_spoils_what_is_read_ahead),
+		TEST(an_error_ahead_is_told_to_who_reads_there),
 		TEST(a_write_through_changes_what_is_kept),
 		TEST(a_failed_write_through_is_forgotten),
 		TEST(zero_and_discard_are_seen),
