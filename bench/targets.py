@@ -116,11 +116,11 @@ class Dozo(Target):
     degraded = False
     cache = '0'
 
-    def ctl(self, *args):
+    def ctl(self, *args, fine=(0,)):
         argv = [self.opts.dozoctl, '--socket',
                 os.path.join(self.dir, self.name + '.sock')] + list(args)
         done = subprocess.run(argv, capture_output=True, text=True)
-        if done.returncode != 0:
+        if done.returncode not in fine:
             die(' '.join(argv) + ': ' + done.stderr.strip())
         return done.stdout
 
@@ -216,6 +216,7 @@ class DozoWriteback(DozoCache):
 class DozoRebuild(Dozo):
     """While it is measured, member after member fails and is rebuilt."""
     name = 'dozo-rebuild'
+    failure = None
 
     def start(self):
         super().start()
@@ -229,24 +230,33 @@ class DozoRebuild(Dozo):
         self.thread.start()
 
     def rebuild_on(self):
-        while not self.ended.is_set():
-            lost = self.members.pop(0)
-            self.ctl('disk', 'fail', lost)
-            self.ctl('pool', 'add-spare', 'bench', '--disk', self.spare,
-                     '--force')
-            while self.degraded_now():
-                time.sleep(0.02)
-            self.members.append(self.spare)
-            self.spare = lost
-            self.rebuilds += 1
+        try:
+            while not self.ended.is_set():
+                self.rebuild_one()
+        except SystemExit as failure:   # it would end this thread only
+            self.failure = failure
+
+    def rebuild_one(self):
+        lost = self.members.pop(0)
+        self.ctl('disk', 'fail', lost)
+        self.ctl('pool', 'add-spare', 'bench', '--disk', self.spare,
+                 '--force')
+        while self.degraded_now():
+            time.sleep(0.02)
+        self.members.append(self.spare)
+        self.spare = lost
+        self.rebuilds += 1
 
     def degraded_now(self):
-        pool = json.loads(self.ctl('pool', 'status', 'bench', '--json'))
+        pool = json.loads(self.ctl('pool', 'status', 'bench', '--json',
+                                   fine=(0, 5)))    # 5: it is degraded
         return pool['degraded'] > 0
 
     def end(self, begun):
         self.ended.set()
         self.thread.join()
+        if self.failure is not None:
+            raise self.failure
         return {'rebuilds': self.rebuilds}
 
 
