@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# In the guest, by hotplug.sh.  There is no udev here: events come from the
+# kernel.
+ctl() {
+	dozoctl --socket /tmp/sock "$@"
+}
+
+# becomes NAME SECONDS COMMAND...
+becomes() {
+	local name=$1 left=$(($2 * 5))
+	shift 2
+	until "$@" >/tmp/becomes.out 2>&1; do
+		left=$((left - 1))
+		if [ "$left" -le 0 ]; then
+			fail "$name" "$* does not succeed"
+			sed 's/^/#  /' /tmp/becomes.out
+			return 1
+		fi
+		sleep 0.2
+	done
+	pass "$name"
+}
+
+health() {
+	ctl pool list --json | tr -d ' \n' | grep -q "\"health\":\"$1\""
+}
+
+quiet() {
+	ctl pool list --json | tr -d ' \n' | grep -q '"clean":true'
+}
+
+told() {
+	ctl events | grep -q "$1"
+}
+
+cat >/tmp/dozo.conf <<EOT
+state-directory = /tmp/state
+control-socket = /tmp/sock
+listen = 127.0.0.1:3260
+page-port = 0
+EOT
+dozod -f -c /tmp/dozo.conf >/tmp/dozod.log 2>&1 &
+becomes "dozod serves" 30 ctl version
+check "pool is made" ctl pool create tank --disk "$(disk d0)" \
+    --disk "$(disk d1)" --disk "$(disk d2)" --wait
+check "pool is healthy" health healthy
+check "disks have serial numbers" sh -c \
+    'dozoctl --socket /tmp/sock disk list | grep -q "d1 .*tank"'
+
+pulled=$(disk d1)
+slot=$(readlink -f "/sys/block/${pulled##*/}/device/..")
+# Nothing is written any more that could meet the hole.
+becomes "pool is quiet" 30 quiet
+sleep 2
+echo 1 >"$slot/remove"
+becomes "a pulled disk shows as degraded without I/O" 5 health degraded
+becomes "the pull is told" 5 told "$pulled was removed"
+check "the log says so" grep -q "member=$pulled was pulled" /tmp/dozod.log
+
+echo 1 >/sys/bus/pci/rescan
+becomes "a disk that is plugged in is told" 10 told "was plugged in"
+becomes "it is there" 5 sh -c "grep -q d1 /sys/block/vd*/serial"
+back=$(disk d1)
+check "it says what it was" sh -c \
+    "dozoctl --socket /tmp/sock disk show $back | grep 'was a member'"
+check "it is taken back" ctl pool re-add tank --disk "$back"
+becomes "pool is healthy again" 30 health healthy
+sleep 2
+check "and stays so" health healthy
+check "dozod ends well" sh -c 'kill $(pidof dozod)'
