@@ -667,6 +667,32 @@ all_expected(const struct sb1 *sb)
 	return true;
 }
 
+/* A bitmap of another kind must not be overwritten. */
+static int
+check_bitmap_version(struct assembly *a)
+{
+	struct raid *raid = a->pub->raid;
+	struct err *err = &a->pub->err;
+
+	for (unsigned r = 0; r < raid->map.n && !is_private(raid); r++) {
+		uint32_t version;
+
+		if (a->area_io[r].result != 0)
+			continue;
+		version = bitmap_version(a->area_iov[r].iov_base,
+		    a->area_iov[r].iov_len);
+		if (version == 0 || version == BITMAP_VERSION)
+			continue;
+		err_set(err, ENOTSUP, "the bitmap of %s has version %u, known "
+		    "is %u", raid->member[r].blk->name, version,
+		    BITMAP_VERSION);
+		err_hint(err, "under Linux: mdadm --grow --bitmap=none, then "
+		    "--bitmap=internal");
+		return -ENOTSUP;
+	}
+	return 0;
+}
+
 /* The bits of all members together; the shape as the first good one says. */
 static int
 load_bitmaps(struct assembly *a)
@@ -676,6 +702,8 @@ load_bitmaps(struct assembly *a)
 	uint64_t area = MIB;
 	bool current = false;
 
+	if (check_bitmap_version(a) < 0)
+		return -1;
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		if (a->area_io[r].result != 0)
 			continue;

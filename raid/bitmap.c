@@ -24,13 +24,22 @@
 #define LOG_CHUNK (64 * KIB)		/* the same for the dirty log */
 #define LOG_BITS (256 * KIB)		/* it has at most so many bits */
 
+uint32_t
+bitmap_version(const uint8_t *buf, size_t len)
+{
+	struct wire_in in = wire_in(buf, len);
+	uint32_t magic = get_le32(&in), version = get_le32(&in);
+
+	return magic == BITMAP_MAGIC ? version : 0;
+}
+
 bool
 bitmap_decode(struct bitmap_sb *sb, const uint8_t *buf, size_t len,
     const uint8_t set_uuid[16])
 {
 	struct wire_in in = wire_in(buf, len);
-	uint32_t magic = get_le32(&in), version = get_le32(&in);
 
+	get_skip(&in, 8);
 	memset(sb, 0, sizeof(*sb));
 	get_copy(&in, sb->uuid, 16);
 	sb->events = get_le64(&in);
@@ -41,7 +50,7 @@ bitmap_decode(struct bitmap_sb *sb, const uint8_t *buf, size_t len,
 	sb->daemon_sleep = get_le32(&in);
 	sb->write_behind = get_le32(&in);
 	sb->sectors_reserved = get_le32(&in);
-	return !in.bad && magic == BITMAP_MAGIC && version == 4 &&
+	return !in.bad && bitmap_version(buf, len) == BITMAP_VERSION &&
 	    memcmp(sb->uuid, set_uuid, 16) == 0 &&
 	    is_pow2(sb->chunksize) && sb->chunksize >= BITMAP_CHUNK_MIN &&
 	    sb->daemon_sleep >= 1;
@@ -54,7 +63,7 @@ bitmap_encode(const struct bitmap_sb *sb, uint8_t *buf)
 
 	assert(is_pow2(sb->chunksize) && sb->daemon_sleep >= 1);
 	put_le32(&out, BITMAP_MAGIC);
-	put_le32(&out, 4);
+	put_le32(&out, BITMAP_VERSION);
 	put_bytes(&out, sb->uuid, 16);
 	put_le64(&out, sb->events);
 	put_le64(&out, sb->events_cleared);

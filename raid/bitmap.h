@@ -38,6 +38,9 @@ struct bitmap_sb {
 /* False if it is no bitmap of this array that we can use. */
 bool bitmap_decode(struct bitmap_sb *sb, const uint8_t *buf, size_t len,
     const uint8_t set_uuid[16]);
+/* The version of whatever bitmap there is; 0: none. */
+uint32_t bitmap_version(const uint8_t *buf, size_t len);
+#define BITMAP_VERSION 4u	/* the one we know */
 /* Fill BITMAP_HEAD bytes. */
 void bitmap_encode(const struct bitmap_sb *sb, uint8_t *buf);
 /* What a bitmap takes at most, if its bits stand for as little as may be. */

@@ -230,6 +230,10 @@ static void make_cluster(struct sb1 *sb) { sb->feature_map |= SB1_CLUSTERED; }
 static void make_level6(struct sb1 *sb) { sb->level = 6; }
 static void make_chunk(struct sb1 *sb) { sb->chunksize = 3; }
 static void make_layout(struct sb1 *sb) { sb->layout = 16; }
+static void make_raid0(struct sb1 *sb) { sb->feature_map |= SB1_RAID0_LAYOUT; }
+static void make_offset(struct sb1 *sb) { sb->feature_map |= SB1_NEW_OFFSET; }
+static void make_wide(struct sb1 *sb) { sb->raid_disks = 20; }
+static void make_size(struct sb1 *sb) { sb->size = 8; }
 
 static void
 foreign_features_are_refused(void **state)
@@ -239,6 +243,8 @@ foreign_features_are_refused(void **state)
 		{ make_reshape, "reshape" }, { make_journal, "journal" },
 		{ make_cluster, "clustered" }, { make_level6, "level 6" },
 		{ make_chunk, "chunk" }, { make_layout, "layout 16" },
+		{ make_raid0, "level" }, { make_offset, "reshape" },
+		{ make_wide, "20 members" }, { make_size, "members of 4096" },
 	};
 
 	(void)state;
@@ -250,6 +256,110 @@ foreign_features_are_refused(void **state)
 		assert_refused(w, 0, true, cases[i].text);
 		world_free(w);
 	}
+}
+
+/* Change the bytes of a superblock that have no name here. */
+static void
+poke_sb(struct world *w, unsigned i, unsigned off, uint8_t value)
+{
+	uint8_t *raw = blk_ram_data(w->ram[i]) + SB1_OFFSET;
+	uint32_t sum;
+
+	raw[off] = value;
+	sum = sb1_csum(raw, 512);
+	for (unsigned k = 0; k < 4; k++)
+		raw[216 + k] = (uint8_t)(sum >> 8 * k);
+}
+
+/* Kernels from 6.19 on keep a block size there. */
+static void
+a_block_size_in_the_superblock_is_kept(void **state)
+{
+	struct world *w = stopped(3);
+	const uint8_t *raw = blk_ram_data(w->ram[2]) + SB1_OFFSET;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		poke_sb(w, i, 225, 2);			/* 512 */
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	compare_all(w);
+	assert_int_equal(batch(w, 50 * 1024), 0);
+	assert_int_equal(array_stop(w), 0);
+	assert_int_equal(raw[224] | raw[225] << 8, 512);
+	assemble_without(w, &as, 1u << 0, true);
+	assert_non_null(as.raid);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+what_a_newer_kernel_wrote_is_refused(void **state)
+{
+	struct world *w = stopped(3);
+
+	(void)state;
+	poke_sb(w, 1, 9, 0x20);			/* feature 8192 */
+	assert_one_refused(w, "features 0x2000");
+	world_free(w);
+	w = stopped(3);
+	poke_sb(w, 1, 230, 1);			/* pad3 */
+	assert_one_refused(w, "reserved bytes");
+	world_free(w);
+	w = stopped(3);
+	blk_ram_data(w->ram[1])[SB1_OFFSET + 4] = 2;
+	assert_one_refused(w, "version 2");
+	world_free(w);
+	w = stopped(3);
+	for (unsigned i = 0; i < 3; i++)
+		poke_sb(w, i, 9, 0x20);
+	assert_refused(w, 0, true, "none of the 3 disks");
+	assert_int_equal(as.nrejected, 3);
+	assert_non_null(strstr(as.rejected[2].why.text, "features 0x2000"));
+	world_free(w);
+}
+
+static void
+a_bitmap_of_another_kind_is_refused(void **state)
+{
+	static const struct { uint8_t version; const char *text; } cases[] = {
+		{ 6, "version 6" }, { 5, "version 5" }, { 3, "version 3" },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < nitems(cases); i++) {
+		struct world *w = &world;
+
+		memset(w, 0, sizeof(*w));
+		world_disks(w, 3, 1 * MIB, 512);
+		world_create_policy(w, RAID_LEFT_SYMMETRIC, 16384,
+		    RAID_POLICY_BITMAP);
+		assert_int_equal(batch(w, 100 * 1024), 0);
+		assert_int_equal(array_stop(w), 0);
+		blk_ram_data(w->ram[2])[SB1_OFFSET + 8 * 512 + 4] =
+		    cases[i].version;
+		assert_refused(w, 0, true, cases[i].text);
+		world_free(w);
+	}
+}
+
+/* A disk of the same array, once a copy of member 0, as member 2. */
+static void
+take_slot_2(struct sb1 *sb)
+{
+	sb->dev_number = 2;
+	sb->device_uuid[0] ^= 1;
+}
+
+static void
+a_swapped_role_is_refused(void **state)
+{
+	struct world *w = stopped(3);
+
+	(void)state;
+	edit(w, 0, take_slot_2);
+	assert_refused(w, 0, true, "both member 2");
+	world_free(w);
 }
 
 static void
@@ -564,6 +674,10 @@ main(void)
 		cmocka_unit_test(two_disks_with_one_role_are_refused),
 		cmocka_unit_test(a_truncated_image_is_refused),
 		cmocka_unit_test(foreign_features_are_refused),
+		cmocka_unit_test(a_block_size_in_the_superblock_is_kept),
+		cmocka_unit_test(what_a_newer_kernel_wrote_is_refused),
+		cmocka_unit_test(a_bitmap_of_another_kind_is_refused),
+		cmocka_unit_test(a_swapped_role_is_refused),
 		cmocka_unit_test(dirty_and_degraded_is_refused),
 		cmocka_unit_test(dirty_and_complete_is_resynced),
 		cmocka_unit_test(a_resync_goes_on_where_it_was),
