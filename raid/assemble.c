@@ -16,32 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "raid/ppl_log.h"
-#include "raid/probe.h"
-#include "raid/raid_priv.h"
-
-#define CANDIDATES (2 * RAID_MEMBERS_MAX)
-
-struct assembly {
-	struct raid_assemble *pub;
-	unsigned n;
-	struct probe probe[CANDIDATES];
-	bool out[CANDIDATES];		/* rejected */
-	int role[CANDIDATES];		/* -1: spare */
-	bool unsure[CANDIDATES];	/* it did not know of its role */
-	int heir;			/* candidate, -1 = none */
-	const struct sb1 *best;		/* the freshest superblock */
-	bool mixed;			/* they do not agree on the policy */
-	int by_role[RAID_MEMBERS_MAX];	/* candidate, -1 = none */
-	struct raid_map map;
-	uint8_t *mem;
-	struct ppl_replay replay[RAID_MEMBERS_MAX];
-	struct io flush[RAID_MEMBERS_MAX];
-	uint8_t *areas;			/* of the bitmaps, MIB each */
-	struct io area_io[RAID_MEMBERS_MAX];
-	struct iovec area_iov[RAID_MEMBERS_MAX];
-	struct doubt_load records;
-};
+#include "raid/assemble_priv.h"
 
 static const char *
 cand_name(const struct assembly *a, unsigned i)
@@ -225,13 +200,6 @@ share_role(struct assembly *a, unsigned i)
 	return clash(a, i, (unsigned)k, what);
 }
 
-static bool
-is_heir(const struct assembly *a, int i)
-{
-	return i >= 0 && !a->unsure[i] &&
-	    (a->probe[i].sb.feature_map & SB1_REPLACEMENT) != 0;
-}
-
 /* One heir for a member in order; one without a member is the member. */
 static void
 place_heirs(struct assembly *a)
@@ -239,12 +207,13 @@ place_heirs(struct assembly *a)
 	for (unsigned i = 0; i < a->n; i++) {
 		int k;
 
-		if (a->out[i] || a->role[i] < 0 || !is_heir(a, (int)i))
+		if (a->out[i] || a->role[i] < 0 ||
+		    !assembly_is_heir(a, (int)i))
 			continue;
 		k = a->by_role[a->role[i]];
 		if (k < 0)
 			a->by_role[a->role[i]] = (int)i;
-		else if (a->heir < 0 && !is_heir(a, k) &&
+		else if (a->heir < 0 && !assembly_is_heir(a, k) &&
 		    (a->probe[k].sb.feature_map & SB1_RECOVERY) == 0)
 			a->heir = (int)i;
 		else
@@ -270,7 +239,7 @@ assign_roles(struct assembly *a)
 			if (!a->out[k] && memcmp(a->probe[k].sb.device_uuid,
 			    a->probe[i].sb.device_uuid, 16) == 0)
 				return clash(a, i, k, "the same device");
-		if (a->out[i] || a->role[i] < 0 || is_heir(a, (int)i))
+		if (a->out[i] || a->role[i] < 0 || assembly_is_heir(a, (int)i))
 			continue;
 		if (a->by_role[a->role[i]] < 0)
 			a->by_role[a->role[i]] = (int)i;
@@ -279,16 +248,6 @@ assign_roles(struct assembly *a)
 	}
 	place_heirs(a);
 	return 0;
-}
-
-/* Does the freshest table name a device for this role? */
-static bool
-role_expected(const struct sb1 *sb, unsigned role)
-{
-	for (unsigned d = 0; d < sb->max_dev; d++)
-		if (sb->roles[d] == role)
-			return true;
-	return false;
 }
 
 static bool
@@ -341,15 +300,8 @@ settle_policy(struct assembly *a)
 			sb1_clear_log(&a->probe[i].sb);
 }
 
-/* Are we the last who wrote the superblocks? */
-static bool
-is_ours(const struct assembly *a)
-{
-	return (a->best->utime >> 40) != 0;
-}
-
-static int
-refuse_in_doubt(struct assembly *a)
+int
+assembly_refuse(struct assembly *a)
 {
 	struct err *err = &a->pub->err;
 
@@ -367,7 +319,7 @@ check_parity_known(struct assembly *a)
 {
 	if (a->best->resync_offset != 0 || has_ppl(a->best))
 		return 0;
-	return refuse_in_doubt(a);
+	return assembly_refuse(a);
 }
 
 static int
@@ -392,7 +344,7 @@ check_complete(struct assembly *a)
 		    "reasons given for each disk that was refused");
 		return -ENODEV;
 	}
-	if (a->by_role[lost] < 0 && role_expected(a->best, (unsigned)lost) &&
+	if (a->by_role[lost] < 0 && assembly_expects(a->best, (unsigned)lost) &&
 	    !pub->allow_degraded) {
 		err_set(&pub->err, ENODEV, "member %d is missing although the "
 		    "others expect it", lost);
@@ -508,7 +460,8 @@ build(struct assembly *a, struct raid *raid)
 			adopt(&raid->member[r], &a->probe[i]);
 		else
 			raid->missing |= UINT32_C(1) << r;
-		if ((i < 0 || is_heir(a, i)) && role_expected(best, r)) {
+		if ((i < 0 || assembly_is_heir(a, i)) &&
+		    assembly_expects(best, r)) {
 			/* It will miss writes: to be recorded before one. */
 			raid_changed(raid);
 			raid->gen_failed = raid->gen;
@@ -543,318 +496,6 @@ build(struct assembly *a, struct raid *raid)
 	if (raid->heir.blk != NULL)
 		agree(&raid->heir, best);
 	raid->want_dirty = raid->dirty_on_disk = best->resync_offset == 0;
-}
-
-/* --- the partial parity log --- */
-
-static void
-start_replay(struct assembly *a, struct op *op)
-{
-	struct raid *raid = a->pub->raid;
-
-	for (unsigned r = 0; r < raid->map.n; r++) {
-		struct ppl_replay *v = &a->replay[r];
-
-		if (raid->member[r].blk == NULL)
-			continue;
-		ppl_set_area(raid, r);
-		v->raid = raid;
-		v->role = r;
-		v->ours = is_ours(a);
-		v->replay = a->best->resync_offset != SB1_CLEAN;
-		ppl_replay_start(v, op);
-	}
-}
-
-/*
- * A process that was killed leaves writes in the members' caches: they must
- * be on stable media before the headers that name them are overwritten.
- */
-static void
-flush_replayed(struct assembly *a, struct op *op)
-{
-	struct raid *raid = a->pub->raid;
-
-	if (raid->ppl == NULL || a->best->resync_offset == SB1_CLEAN)
-		return;
-	for (unsigned r = 0; r < raid->map.n; r++)
-		if (member_live(&raid->member[r]))
-			member_submit(&raid->member[r], &a->flush[r],
-			    IO_FLUSH, 0, 0, NULL, 0, 0, op);
-}
-
-static void
-note_flushed(struct assembly *a)
-{
-	for (unsigned r = 0; r < a->pub->raid->map.n; r++)
-		if (a->flush[r].result != 0)
-			member_fail(&a->pub->raid->member[r],
-			    "a flush failed");
-}
-
-/* What the logs of all members have said. */
-struct replay_sum {
-	unsigned recovered, skipped;	/* entries */
-	unsigned torn, unreadable;	/* logs */
-};
-
-static struct replay_sum
-end_replay(struct assembly *a)
-{
-	struct raid *raid = a->pub->raid;
-	struct replay_sum sum = { 0 };
-
-	for (unsigned r = 0; r < raid->map.n; r++) {
-		struct ppl_replay *v = &a->replay[r];
-
-		if (v->raid == NULL)
-			continue;
-		sum.recovered += v->recovered;
-		sum.skipped += v->skipped;
-		if (raid->member[r].state == RAID_MEMBER_IN_SYNC) {
-			sum.unreadable += v->unreadable;
-			sum.torn += !v->valid && !v->unreadable;
-		}
-		raid->ppl_generation = MAX(raid->ppl_generation,
-		    v->generation);
-	}
-	/* Records may lie behind a header we could not read. */
-	raid->ppl_generation += UINT64_C(1) << 20;
-	if (a->best->resync_offset != SB1_CLEAN)
-		raid_tell(raid, "not stopped cleanly: %u stripes recovered "
-		    "from the partial parity log, %u skipped, %u logs torn, "
-		    "%u unreadable", sum.recovered, sum.skipped, sum.torn,
-		    sum.unreadable);
-	return sum;
-}
-
-/* --- the bitmap --- */
-
-static bool
-is_private(const struct raid *raid)
-{
-	return raid->spec.policy != RAID_POLICY_BITMAP;
-}
-
-static void
-read_bitmaps(struct assembly *a, struct op *op)
-{
-	struct raid *raid = a->pub->raid;
-
-	a->areas = aligned_alloc(4096, raid->map.n * MIB);
-	for (unsigned r = 0; r < raid->map.n; r++) {
-		struct member *m = &raid->member[r];
-		uint64_t len, off = bitmap_area(m, is_private(raid), &len);
-
-		a->area_io[r].result = -ENOMEM;
-		if (m->state != RAID_MEMBER_IN_SYNC || a->areas == NULL ||
-		    off == 0)
-			continue;
-		len = MIN(len, bitmap_bytes_max(raid->map.member_size));
-		a->area_iov[r] = (struct iovec){ a->areas + r * MIB, len };
-		io_init(&a->area_io[r], IO_READ, off, len, &a->area_iov[r], 1,
-		    0);
-		blk_submit(m->blk, &a->area_io[r], op);
-	}
-}
-
-static bool
-all_expected(const struct sb1 *sb)
-{
-	for (unsigned r = 0; r < sb->raid_disks; r++)
-		if (!role_expected(sb, r))
-			return false;
-	return true;
-}
-
-/* A bitmap of another kind must not be overwritten. */
-static int
-check_bitmap_version(struct assembly *a)
-{
-	struct raid *raid = a->pub->raid;
-	struct err *err = &a->pub->err;
-
-	for (unsigned r = 0; r < raid->map.n && !is_private(raid); r++) {
-		uint32_t version;
-
-		if (a->area_io[r].result != 0)
-			continue;
-		version = bitmap_version(a->area_iov[r].iov_base,
-		    a->area_iov[r].iov_len);
-		if (version == 0 || version == BITMAP_VERSION)
-			continue;
-		err_set(err, ENOTSUP, "the bitmap of %s has version %u, known "
-		    "is %u", raid->member[r].blk->name, version,
-		    BITMAP_VERSION);
-		err_hint(err, "under Linux: mdadm --grow --bitmap=none, then "
-		    "--bitmap=internal");
-		return -ENOTSUP;
-	}
-	return 0;
-}
-
-/* The bits of all members together; the shape as the first good one says. */
-static int
-load_bitmaps(struct assembly *a)
-{
-	struct raid *raid = a->pub->raid;
-	struct bitmap_sb sb = { .chunksize = 0 };
-	uint64_t area = MIB;
-	bool current = false;
-
-	if (check_bitmap_version(a) < 0)
-		return -1;
-	for (unsigned r = 0; r < raid->map.n; r++) {
-		if (a->area_io[r].result != 0)
-			continue;
-		area = MIN(area, a->area_iov[r].iov_len);
-		if (sb.chunksize == 0 && !bitmap_decode(&sb,
-		    a->area_iov[r].iov_base, a->area_iov[r].iov_len,
-		    raid->spec.uuid))
-			sb.chunksize = 0;
-	}
-	if (bitmap_room(raid, is_private(raid)) == 0)
-		return 0;
-	raid->bitmap = bitmap_new(raid, is_private(raid), sb.chunksize, area,
-	    &a->pub->err);
-	if (raid->bitmap == NULL)
-		return -1;
-	if (raid->bitmap->private && all_expected(a->best)) {
-		/* Nobody was missing: nothing was missed, but by a crash. */
-		raid->bitmap->sb.events_cleared = a->best->events - 1;
-		if (a->best->resync_offset != SB1_CLEAN)
-			bitmap_set_all(raid->bitmap);
-		return 0;
-	}
-	for (unsigned r = 0; r < raid->map.n; r++)
-		if (a->area_io[r].result == 0 && bitmap_load(raid->bitmap,
-		    a->area_iov[r].iov_base, a->area_iov[r].iov_len,
-		    a->best->events))
-			current = true;
-	/* Without our tag in it somebody else has written the array. */
-	if (!current || (raid->bitmap->private && (a->best->utime >> 40) == 0))
-		bitmap_set_all(raid->bitmap);
-	if (!raid->bitmap->private)
-		bitmap_note_member(raid->bitmap);	/* one copy for all */
-	return 0;
-}
-
-/* --- what is in doubt --- */
-
-/* Before the crash, or where a resync was stopped. */
-static void
-doubt_before(struct assembly *a, const struct doubt *record, bool found,
-    bool whole, const struct replay_sum *sum)
-{
-	struct raid *raid = a->pub->raid;
-	uint64_t size = raid->map.member_size, off = a->best->resync_offset;
-	uint64_t from = round_down(MIN(off, size / SECTOR) * SECTOR,
-	    raid->map.row_bytes);
-
-	/* At rest the superblock says the lowest of it. */
-	if (off != 0 && found)
-		found = round_down(doubt_next(record, 0),
-		    raid->map.row_bytes) == from;
-	if (found && raid->doubt.n == 0 && (off != 0 || raid->ppl != NULL)) {
-		doubt_copy(&raid->doubt, record);
-	} else if (found && (off != 0 || raid->ppl != NULL)) {
-		for (unsigned i = 0; i < record->n; i++)
-			doubt_add(&raid->doubt, record->range[i].lo,
-			    record->range[i].hi);
-	} else if (raid->bitmap != NULL && !raid->bitmap->private) {
-		bitmap_doubt(raid, from, &raid->doubt);
-	} else if (off != 0 || whole || sum->recovered == 0) {
-		/*
-		 * Logs of somebody else that name nothing: its first resync
-		 * may not have ended.
-		 */
-		doubt_add(&raid->doubt, from, size);
-	}
-}
-
-/*
- * Of a row that was in flight at a crash, member and heir may have different
- * halves.  The logs name such rows, and the replay has copied them; other rows
- * in flight are in doubt, and so is what a resync changed on the member alone.
- * Not so with logs of Linux, which care for members only, and what is written
- * without a log while a member is missing.  A member that was the heir of one
- * which is gone has data of rows that were never written: it does not follow
- * from the others.
- */
-static void
-limit_heir(struct raid *raid, struct member *heir, uint64_t valid)
-{
-	if (valid >= heir->recovered)
-		return;
-	heir->recovered = heir->checkpoint = round_down(valid,
-	    raid->map.row_bytes);
-	raid->dirty_on_disk = false;	/* to be recorded before a write */
-	raid_changed(raid);
-}
-
-static void
-settle_heirs(struct assembly *a, bool whole, const struct replay_sum *sum)
-{
-	struct raid *raid = a->pub->raid;
-	uint64_t doubt = doubt_next(&raid->doubt, 0);
-
-	for (unsigned r = 0; r < raid->map.n; r++)
-		if (is_heir(a, a->by_role[r]))
-			limit_heir(raid, &raid->member[r], doubt);
-	if (raid->heir.blk == NULL || a->best->resync_offset == SB1_CLEAN)
-		return;
-	if (raid->want_dirty && (!whole || !is_ours(a) ||
-	    sum->unreadable > 0))
-		doubt = 0;
-	limit_heir(raid, &raid->heir, doubt);
-}
-
-/* Is nothing known about any row? */
-static bool
-all_in_doubt(const struct raid *raid)
-{
-	return raid->doubt.n == 1 && raid->doubt.range[0].lo == 0 &&
-	    raid->doubt.range[0].hi == raid->map.member_size;
-}
-
-/*
- * A torn log is what a power cut inside the header leaves, before any data
- * was written; if all members are there, look at all rows nevertheless.
- */
-static int
-conclude(struct assembly *a)
-{
-	struct raid *raid = a->pub->raid;
-	struct replay_sum sum = { 0 };
-	bool all, found, whole = true;
-
-	note_flushed(a);
-	/* What the replay could not do is in raid->doubt. */
-	if (raid->ppl != NULL)
-		sum = end_replay(a);
-	for (unsigned r = 0; r < raid->map.n; r++)
-		whole &= raid->member[r].state == RAID_MEMBER_IN_SYNC;
-	found = doubt_load_end(&a->records, raid, &raid->doubt_stable, &all);
-	if (a->best->resync_offset != SB1_CLEAN)
-		doubt_before(a, &raid->doubt_stable, found && is_ours(a),
-		    whole, &sum);
-	settle_heirs(a, whole, &sum);
-	if (raid->want_dirty && whole && sum.torn + sum.unreadable > 0)
-		doubt_add(&raid->doubt, 0, raid->map.member_size);
-	if (!whole && raid->doubt.blank)
-		doubt_clear(&raid->doubt);
-	if (raid->want_dirty && !whole &&
-	    (sum.unreadable > 0 || all_in_doubt(raid)))
-		return refuse_in_doubt(a);
-	if (found && all && doubt_equal(&raid->doubt_stable, &raid->doubt)) {
-		raid->doubt_log.stale = false;
-		return 0;
-	}
-	/* To be recorded before what it was concluded from is overwritten. */
-	doubt_copy(&raid->doubt_stable, &raid->doubt);
-	raid->dirty_on_disk = false;
-	raid_changed(raid);
-	return 0;
 }
 
 enum assemble_step { AS_READ, AS_CHOOSE, AS_FLUSH, AS_RUN };
@@ -899,10 +540,7 @@ choose_and_build(struct raid_assemble *pub, struct op *op)
 	if (pub->raid == NULL)
 		return;
 	build(a, pub->raid);
-	if (pub->raid->ppl != NULL)
-		start_replay(a, op);
-	read_bitmaps(a, op);
-	doubt_load_start(&a->records, pub->raid, op);
+	assembly_logs_start(a, op);
 }
 
 static void
@@ -910,7 +548,7 @@ run(struct raid_assemble *pub)
 {
 	struct assembly *a = pub->priv;
 
-	if (pub->raid != NULL && (load_bitmaps(a) < 0 || conclude(a) < 0)) {
+	if (pub->raid != NULL && assembly_logs_end(a) < 0) {
 		raid_free(pub->raid);
 		pub->raid = NULL;
 	}
@@ -941,7 +579,7 @@ raid_assemble_run(struct op *op)
 		return;
 	case AS_FLUSH:
 		if (pub->raid != NULL)
-			flush_replayed(pub->priv, op);
+			assembly_logs_flush(pub->priv, op);
 		op->step = AS_RUN;
 		return;
 	case AS_RUN:
