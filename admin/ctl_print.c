@@ -289,6 +289,19 @@ print_task(const json_t *pool)
 }
 
 static void
+print_volumes_hit(const json_t *volumes)
+{
+	const json_t *v;
+	size_t i;
+
+	if (json_array_size(volumes) == 0)
+		printf("      in no volume\n");
+	json_array_foreach((json_t *)(uintptr_t)volumes, i, v)
+		printf("      in volume %s, LBA %s of 512 bytes\n",
+		    json_text(v, "name"), json_text(v, "lba"));
+}
+
+static void
 print_scrub(const json_t *pool)
 {
 	const json_t *scrub = json_object_get(pool, "scrub");
@@ -305,6 +318,7 @@ print_scrub(const json_t *pool)
 		    "is on member %d\n", json_text(mm, "offset"),
 		    json_text(mm, "member_offset"),
 		    (int)json_num(mm, "parity_member"));
+		print_volumes_hit(json_object_get(mm, "volumes"));
 	}
 	if (n > MISMATCHES_SHOWN)
 		printf("    and %zu more: see --json\n",

@@ -186,19 +186,49 @@ find_pool(struct req *req)
 }
 
 /* Where the last scrub found parity wrong. */
+/* The volumes of its data, each where it is hit first. */
 static json_t *
-mismatches_json(const struct raid *raid)
+mismatch_volumes_json(const struct pool *pool, const struct raid_mismatch *mm)
+{
+	const struct volume *known[RAID_MEMBERS_MAX];
+	json_t *json = json_array();
+	unsigned n = 0;
+
+	assert(mm->nblocks <= RAID_MEMBERS_MAX);
+	for (unsigned i = 0; i < mm->nblocks; i++) {
+		uint64_t at;
+		const struct volume *v = pool_volume_at(pool, mm->off + i *
+		    (uint64_t)mm->apart, &at);
+		struct volume_info info;
+		bool told = false;
+
+		for (unsigned k = 0; k < n; k++)
+			told = told || known[k] == v;
+		if (v == NULL || told)
+			continue;
+		known[n++] = v;
+		volume_get_info(v, &info);
+		json_array_append_new(json, json_pack("{s:s, s:o, s:o}",
+		    "name", info.name, "offset", json_bytes(at),
+		    "lba", json_bytes(at / 512)));
+	}
+	return json;
+}
+
+static json_t *
+mismatches_json(const struct dozo_pool *pool)
 {
 	struct raid_mismatch list[RAID_MISMATCHES];
-	unsigned n = raid_get_mismatches(raid, list);
+	unsigned n = raid_get_mismatches(pool->raid, list);
 	json_t *json = json_array();
 
 	assert(n <= RAID_MISMATCHES);
 	for (unsigned i = 0; i < n; i++)
-		json_array_append_new(json, json_pack("{s:o, s:o, s:i}",
+		json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:o}",
 		    "offset", json_bytes(list[i].off),
 		    "member_offset", json_bytes(list[i].member_off),
-		    "parity_member", (int)list[i].parity));
+		    "parity_member", (int)list[i].parity,
+		    "volumes", mismatch_volumes_json(pool->pool, &list[i])));
 	return json;
 }
 
@@ -213,7 +243,7 @@ verb_pool_status(struct req *req)
 	req->result = pool_json(pool);
 	if (pool->state == DOZO_POOL_ONLINE)
 		json_object_set_new(req->result, "mismatch_list",
-		    mismatches_json(pool->raid));
+		    mismatches_json(pool));
 }
 
 /* --- create --- */

@@ -87,6 +87,12 @@ struct volume *pool_volume_by_name(struct pool *pool, const char *name);
 struct volume *pool_volume_by_uuid(struct pool *pool, const uint8_t uuid[16]);
 /* Iterate in name order: NULL gives the first, NULL comes after the last. */
 struct volume *pool_volume_next(struct pool *pool, const struct volume *volume);
+/*
+ * Whose is the byte `off` of the array?  NULL: no volume's.  *at: the byte of
+ * the volume.
+ */
+struct volume *pool_volume_at(const struct pool *pool, uint64_t off,
+    uint64_t *at);
 void volume_get_info(const struct volume *volume, struct volume_info *info);
 /* Valid until the volume is deleted or the pool closed. */
 struct blk *volume_blk(struct volume *volume);

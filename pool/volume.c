@@ -369,6 +369,25 @@ volume_blk(struct volume *volume)
 	return &volume->blk;
 }
 
+struct volume *
+pool_volume_at(const struct pool *pool, uint64_t off, uint64_t *at)
+{
+	for (uint32_t i = 0; i < pool->table.nvolumes; i++) {
+		struct volume *v = pool->volumes[i];
+
+		for (unsigned r = 0; r < v->nmap; r++) {
+			const struct map_run *run = &v->map[r];
+
+			if (off < run->phys ||
+			    off - run->phys >= run->end - run->off)
+				continue;
+			*at = run->off + (off - run->phys);
+			return v;
+		}
+	}
+	return NULL;
+}
+
 void
 volume_get_info(const struct volume *v, struct volume_info *info)
 {

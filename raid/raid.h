@@ -272,6 +272,8 @@ void raid_task_cancel(struct raid *raid);
 #define RAID_MISMATCHES 256u
 struct raid_mismatch {
 	uint64_t off;			/* array bytes: first data block */
+	unsigned nblocks;		/* its data: so many blocks of 4 KiB, */
+	uint32_t apart;			/* so many bytes from one to the next */
 	uint64_t member_off;		/* bytes of each member's data */
 	unsigned parity;		/* member that holds the parity */
 };

@@ -281,6 +281,8 @@ note_mismatches(struct raid *raid, const struct row *row)
 		mm->member_off = row_off + i * UINT64_C(4096);
 		mm->off = raid_map_offset(&raid->map, stripe, 0,
 		    (uint32_t)(mm->member_off % raid->map.chunk));
+		mm->nblocks = raid->map.ndata;
+		mm->apart = raid->map.chunk;
 		mm->parity = raid_map_parity(&raid->map, stripe);
 		log_warn("array=%s parity differs at byte %llu (member %u, "
 		    "byte %llu of its data)", raid->spec.name,

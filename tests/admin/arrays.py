@@ -254,6 +254,7 @@ def test_the_consistency_policy_of_a_pool_in_use_is_changed():
 def test_a_scrub_finds_lists_and_repairs_wrong_parity():
     with Box() as b:
         b.pool()
+        b.ok("volume", "create", "tank/v", "80M")
         d = b.disks()
         assert "scrub" not in b.get("pool", "status", "tank")
         b.ok("pool", "scrub", "tank")
@@ -272,7 +273,9 @@ def test_a_scrub_finds_lists_and_repairs_wrong_parity():
         found = status["mismatch_list"]
         assert int(found[1]["member_offset"]) - \
             int(found[0]["member_offset"]) == 10 << 20, found
+        assert found[0]["volumes"][0]["name"] == "v", found
         text = b.ok("pool", "status", "tank").out
+        assert f"in volume v, LBA {found[0]['volumes'][0]['lba']} of" in text
         assert "last scrub (check): 2 blocks with wrong parity" in text, text
         assert f"byte {found[0]['offset']} of the array" in text, text
         problem = b.get("status")["problems"][0]

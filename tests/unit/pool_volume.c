@@ -74,6 +74,28 @@ request_in_one_run_is_only_moved(void **state)
 }
 
 static void
+a_byte_of_the_array_has_an_owner_or_none(void **state)
+{
+	struct volume *v = fragmented(12), *none;
+	const struct map_run *run;
+	uint64_t at = 1;
+
+	(void)state;
+	for (unsigned i = 0; i < v->nmap; i++) {
+		run = &v->map[i];
+		assert_ptr_equal(pool_volume_at(pool, run->phys, &at), v);
+		assert_int_equal(at, run->off);
+		assert_ptr_equal(pool_volume_at(pool, run->phys + run->end -
+		    run->off - 1, &at), v);
+		assert_int_equal(at, run->end - 1);
+		none = pool_volume_at(pool, run->phys + run->end - run->off,
+		    &at);
+		assert_ptr_not_equal(none, v);
+	}
+	assert_null(pool_volume_at(pool, 0, &at));	/* the label */
+}
+
+static void
 request_over_many_runs_is_split(void **state)
 {
 	struct volume *v = fragmented(12);
@@ -474,6 +496,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(request_in_one_run_is_only_moved),
+		T(a_byte_of_the_array_has_an_owner_or_none),
 		T(request_over_many_runs_is_split),
 		T(a_split_read_tells_where_it_failed),
 		T(split_keeps_a_scattered_buffer_in_order),
