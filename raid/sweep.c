@@ -204,6 +204,26 @@ begin(struct raid *raid, struct sweep *sweep)
 /* --- batches --- */
 
 /*
+ * The first row from `from` on that a write holds.  Planned before the member
+ * had the row, it stores parity only, and sets its bit just before: such a row
+ * must not be passed over.
+ */
+static uint64_t
+first_held(const struct raid *raid, uint64_t from)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned i = 0; i < raid->pools.rows; i++) {
+		const struct row_claim *claim = &raid->rows[i].claim;
+
+		if (claim->lock != NULL && claim->exclusive &&
+		    claim->lock->row >= from)
+			first = MIN(first, claim->lock->row);
+	}
+	return first;
+}
+
+/*
  * Nothing to do here?  A former member has all rows but those that the bitmap
  * names.
  */
@@ -214,7 +234,8 @@ row_right(const struct raid *raid, const struct sweep *sweep, uint64_t row)
 		return !row_in_doubt(raid, row);
 	return sweep->kind == SWEEP_REBUILD &&
 	    raid->member[sweep->role].guided &&
-	    bitmap_next_set(raid, row, row + 1) != row;
+	    bitmap_next_set(raid, row, row + 1) != row &&
+	    first_held(raid, row) != row;
 }
 
 static void
@@ -224,7 +245,8 @@ skip_current(struct raid *raid, struct sweep *sweep)
 
 	if (sweep->nrows > 0 || sweep->kind != SWEEP_REBUILD || !m->guided)
 		return;
-	sweep->next = bitmap_next_set(raid, sweep->next, sweep->end);
+	sweep->next = MIN(bitmap_next_set(raid, sweep->next, sweep->end),
+	    first_held(raid, sweep->next));
 	m->recovered = sweep->next * raid->map.row_bytes;
 }
 

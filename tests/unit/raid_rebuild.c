@@ -400,6 +400,60 @@ after_a_foreign_writer_all_is_copied(void **state)
 	pull_and_return(&world, RAID_POLICY_PPL, true);
 }
 
+/* Where a write begins before the copy comes by, and ends after it. */
+static void
+a_write_begun_without_the_member_is_copied_too(void **state)
+{
+	struct world *w = &world;
+	uint64_t off, stripe = 32 * KIB;
+	struct map_place place;
+	struct blk *blk;
+
+	(void)state;
+	start(w, 3, 0, RAID_POLICY_PPL);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	assert_int_equal(fail_member_now(w, 1), 0);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 9, 0), 0);
+	memset(w->model, 9, 4096);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 1u << 1, false);
+	assert_non_null(as.raid);
+	blk = raid_blk(w->raid);
+	off = round_down(w->size - MIB, stripe);
+	raid_map_locate(&w->raid->map, off, &place);
+	if (place.role != 1)
+		off += 16 * KIB;
+	raid_map_locate(&w->raid->map, off, &place);
+	if (place.role != 1)		/* its parity is there */
+		off += 16 * KIB;
+	raid_map_locate(&w->raid->map, off, &place);
+	assert_int_equal(place.role, 1);
+	for (unsigned i = 0; i < 3; i += 2) {
+		uint64_t data = w->raid->member[i].data_off;
+
+		add_fault(w, i, (struct fault_rule){ .action = FAULT_DELAY,
+		    .kinds = 1u << IO_READ, .off = data, .len = 16 * KIB,
+		    .delay_ms = 150 });
+		add_fault(w, i, (struct fault_rule){ .action = FAULT_DELAY,
+		    .kinds = 1u << IO_READ, .off = data + place.member_off,
+		    .len = 4096, .delay_ms = 600, .count = 1 });
+	}
+	assert_int_equal(add(w, 1, false), 0);
+	wait_ms(w, 50);
+	memset(w->buf[0], 7, 4096);
+	one_io_start(&w->io[0], blk, IO_WRITE, off, 4096, w->buf[0], 0);
+	memset(w->model + off, 7, 4096);
+	loop_run_op(w->loop, &w->io[0].op);
+	assert_int_equal(w->io[0].io.result, 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	compare_all(w);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
 static void
 only_touched_pieces_are_copied(void **state)
 {
@@ -557,6 +611,8 @@ main(void)
 		    a_pulled_member_is_added_by_copying_what_it_missed),
 		cmocka_unit_test(after_a_foreign_writer_all_is_copied),
 		cmocka_unit_test(only_touched_pieces_are_copied),
+		cmocka_unit_test(
+		    a_write_begun_without_the_member_is_copied_too),
 		cmocka_unit_test(what_a_lost_cache_held_is_copied),
 		cmocka_unit_test(scrub_names_and_repairs_what_is_wrong),
 		cmocka_unit_test(a_scrub_can_be_cancelled),
