@@ -459,13 +459,13 @@ cpage_unpin(struct cache *cache, struct cpage *page)
 uint32_t
 cache_dirty_max(const struct cache *cache)
 {
-	return cache->limit / 4 * 3;
+	return MIN(cache->limit / 4 * 3, DIRTY_MAX);
 }
 
 uint32_t
 cache_dirty_many(const struct cache *cache)
 {
-	return cache->limit / 2;
+	return MIN(cache->limit / 2, DIRTY_MAX / 4 * 3);
 }
 
 void

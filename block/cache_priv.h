@@ -37,6 +37,11 @@
 #define REGION_MAX	(MIB)
 #define REGION_GROUPS	((unsigned)(REGION_MAX / GROUP))
 #define WORK_IOS	8u	/* in flight for one region */
+/*
+ * Pages that may be dirty, however large the memory: disks have to take them
+ * while a stop, or the flush of an initiator with a time limit, waits.
+ */
+#define DIRTY_MAX	((uint32_t)(GIB / PAGE))
 #define FILL_RUNS	8u	/* dirty places that make it worth filling */
 #define CACHE_STREAMS	8u	/* readers told apart, for each device */
 #define CACHE_AHEADS	16u	/* pieces read ahead at a time */
