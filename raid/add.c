@@ -111,9 +111,7 @@ is_former(const struct raid *raid, const struct sb1 *sb)
 	    (sb->feature_map & SB1_RECOVERY) == 0 &&
 	    (sb->utime >> 40) != 0 && sb->events <= raid->events &&
 	    sb->events >= raid->bitmap->sb.events_cleared &&
-	    (raid->ppl == NULL || ((sb->feature_map & (SB1_PPL |
-	    SB1_MULTIPLE_PPLS)) != 0 && sb->ppl_offset > 0 &&
-	    sb->ppl_size * SECTOR >= PPL_AREA_MIN));
+	    (raid->ppl == NULL || ppl_has_area(sb));
 }
 
 static int

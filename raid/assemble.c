@@ -373,9 +373,7 @@ check_features(struct assembly *a)
 	for (unsigned i = 0; i < a->n && has_ppl(a->best); i++) {
 		const struct sb1 *sb = &a->probe[i].sb;
 
-		if (a->out[i] || a->role[i] < 0 || (has_ppl(sb) &&
-		    sb->ppl_offset > 0 && sb->ppl_size * SECTOR >=
-		    PPL_AREA_MIN))
+		if (a->out[i] || a->role[i] < 0 || ppl_has_area(sb))
 			continue;
 		return err_set(err, ENOTSUP, "the partial parity log of %s "
 		    "is too small or in an unusual place", cand_name(a, i));

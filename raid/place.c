@@ -38,9 +38,7 @@ place_fits(const struct raid *raid, const struct member *m)
 	    ((sb->feature_map & SB1_BITMAP) == 0 ||
 	    sb->bitmap_offset % 8 != 0))
 		return false;
-	return raid->ppl == NULL || ((sb->feature_map &
-	    (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0 && sb->ppl_offset > 0 &&
-	    sb->ppl_size * SECTOR >= PPL_AREA_MIN);
+	return raid->ppl == NULL || ppl_has_area(sb);
 }
 
 static int

@@ -228,6 +228,15 @@ ppl_row_done(struct row *row, bool durable)
 		op_unhold(&log->op);
 }
 
+bool
+ppl_has_area(const struct sb1 *sb)
+{
+	return (sb->feature_map & (SB1_PPL | SB1_MULTIPLE_PPLS)) != 0 &&
+	    sb->ppl_offset > 0 && sb->ppl_offset % 8 == 0 &&
+	    sb->ppl_size * SECTOR >= PPL_AREA_MIN;
+}
+_Static_assert(PPL_AREA_MIN % 4096 == 0, "it is the same in whole blocks");
+
 void
 ppl_set_area(struct raid *raid, unsigned role)
 {
@@ -238,7 +247,7 @@ ppl_set_area(struct raid *raid, unsigned role)
 	log->raid = raid;
 	log->role = role;
 	log->area_off = (SB1_SECTOR + (uint64_t)sb->ppl_offset) * SECTOR;
-	log->area_len = sb->ppl_size * SECTOR;
+	log->area_len = round_down(sb->ppl_size * SECTOR, 4096);
 	log->buf = raid->ppl_mem + role * (size_t)PPL_HEADER;
 	STAILQ_INIT(&log->waiting);
 	STAILQ_INIT(&log->batch);

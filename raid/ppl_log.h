@@ -7,6 +7,7 @@
 
 #include "core/io.h"
 #include "raid/ppl.h"
+#include "raid/sb1.h"
 
 struct raid;
 struct row;
@@ -30,6 +31,8 @@ struct ppl_log {
 	struct io flush[RAID_MEMBERS_MAX];
 };
 
+/* Does this superblock name a log that we can use?  In whole 4 KiB. */
+bool ppl_has_area(const struct sb1 *sb);
 /*
  * After row_apply_partial(): hold the row's op until its partial parity is
  * durable.  Does nothing for arrays without a log, or without this parity.

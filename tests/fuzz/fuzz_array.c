@@ -4,9 +4,10 @@
  * refused; if it runs, it is read, written, scrubbed and stopped.  What is on
  * a disk must never reach an assert, and nothing may wait for ever.
  *
- * The first byte chooses the array: its policy, and whether it crashed.  Then
- * come changes: disk, area, offset (two bytes), length, bytes.  At the end the
- * checksums are made right, so that what they guard is looked at.
+ * The first byte chooses the array: its policy, whether it crashed, and in the
+ * high bit the disks' blocks.  Then come changes: disk, area, offset (two
+ * bytes), length, bytes.  At the end the checksums are made right, so that
+ * what they guard is looked at.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -39,13 +40,13 @@ struct work {
 static uint8_t *images[ARRAYS][DISKS];
 
 static void
-boot(struct work *w)
+boot(struct work *w, uint32_t block)
 {
 	w->sim = sim_new(1, false);
 	w->loop = sim_boot(w->sim);
 	log_set_level(LOG_L_ERR);
 	for (unsigned i = 0; i < DISKS; i++) {
-		w->blk[i] = blk_ram_new(w->loop, DISK_BYTES, 512);
+		w->blk[i] = blk_ram_new(w->loop, DISK_BYTES, block);
 		if (w->blk[i] == NULL)
 			abort();
 	}
@@ -93,7 +94,7 @@ make(unsigned k)
 
 	if (w == NULL)
 		abort();
-	boot(w);
+	boot(w, 512);
 	create.loop = w->loop;
 	for (unsigned i = 0; i < DISKS; i++)
 		create.members[i] = w->blk[i];
@@ -217,13 +218,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0)
 		return 0;
-	k = data[0] % ARRAYS;
+	k = (data[0] & 0x7f) % ARRAYS;
 	if (images[k][0] == NULL)
 		make(k);
 	w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return 0;
-	boot(w);
+	boot(w, data[0] < 0x80 ? 512 : 4096);
 	for (unsigned i = 0; i < DISKS; i++)
 		memcpy(blk_ram_data(w->blk[i]), images[k][i], DISK_BYTES);
 	change(w, data + 1, size - 1);

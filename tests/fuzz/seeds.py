@@ -232,7 +232,7 @@ CHANGES = {
                                                       le(8, 2) + le(16)),
 }
 ARRAY = {f"{name}-{kind}": bytes([kind]) + data
-         for name, data in CHANGES.items() for kind in range(6)
+         for name, data in CHANGES.items() for kind in (*range(6), 132)
          if kind in (0, 5) or name in ("dirty", "ppl-some", "bits", "log")}
 
 

@@ -532,6 +532,42 @@ add_bitmap(struct sb1 *sb)
 }
 
 static void
+shorten_log(struct sb1 *sb)
+{
+	sb->ppl_size = 351;
+}
+
+static void
+shift_log(struct sb1 *sb)
+{
+	sb->ppl_offset = 12;
+}
+
+/* On disks with blocks of 4 KiB. */
+static void
+a_log_is_used_in_whole_blocks(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	memset(w, 0, sizeof(*w));
+	world_disks(w, 3, 1 * MIB, 4096);
+	world_create_policy(w, RAID_LEFT_SYMMETRIC, 16384, RAID_POLICY_PPL);
+	assert_int_equal(batch(w, 100 * 1024), 0);
+	assert_int_equal(array_stop(w), 0);
+	for (unsigned i = 0; i < 3; i++)
+		edit(w, i, shorten_log);
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	assert_int_equal(batch(w, 100 * 1024), 0);
+	compare_all(w);
+	assert_int_equal(array_stop(w), 0);
+	edit(w, 1, shift_log);
+	assert_refused(w, 0, false, "unusual place");
+	world_free(w);
+}
+
+static void
 be_fresher(struct sb1 *sb)
 {
 	sb->events++;
@@ -688,6 +724,7 @@ main(void)
 		    a_lost_member_is_recorded_before_the_write_is_acknowledged),
 		cmocka_unit_test(
 		    members_that_differ_in_policy_start_without_a_log),
+		cmocka_unit_test(a_log_is_used_in_whole_blocks),
 		cmocka_unit_test(create_refuses_what_it_must),
 		cmocka_unit_test(create_without_one_member_works),
 		cmocka_unit_test(examine_tells_members_from_others),
