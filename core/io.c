@@ -21,6 +21,7 @@ io_init(struct io *io, enum io_kind kind, uint64_t off, uint64_t len,
 	io->owner = NULL;
 	io->done = 0;
 	io->start_ns = 0;
+	io->watch = NULL;
 }
 
 const char *

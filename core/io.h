@@ -47,6 +47,8 @@ struct io {
 	uint64_t done;
 	uint64_t start_ns;
 	STAILQ_ENTRY(io) queue;
+	/* Of whoever submitted it: told of the end, after the waiter. */
+	void (*watch)(struct io *io);
 };
 
 STAILQ_HEAD(io_queue, io);
@@ -64,6 +66,8 @@ io_end(struct io *io, int result)
 	io->result = result;
 	io->waiter = NULL;
 	op_unhold(waiter);
+	if (io->watch != NULL)
+		io->watch(io);
 }
 
 const char *io_kind_name(enum io_kind kind);

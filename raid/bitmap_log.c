@@ -47,7 +47,7 @@ write_block(struct bitmap *b, struct op *op)
 		io_init(&b->io[r], IO_WRITE, off + b->block * BITMAP_BLOCK,
 		    BITMAP_BLOCK, &b->iov, 1, IO_FUA);
 		if (member_live(m) && !raid->failed)
-			blk_submit(m->blk, &b->io[r], op);
+			member_io(m, &b->io[r], op);
 	}
 }
 

@@ -51,7 +51,7 @@ doubt_write(struct raid *raid, struct op *op)
 			continue;
 		io_init(&log->io[r], IO_WRITE, at + log->generation % 2 *
 		    DOUBT_SLOT, log->iov.iov_len, &log->iov, 1, IO_FUA);
-		blk_submit(m->blk, &log->io[r], op);
+		member_io(m, &log->io[r], op);
 	}
 }
 

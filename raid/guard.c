@@ -9,9 +9,8 @@
  * which there is no buffer, goes straight to the caller's memory and must be
  * waited for, but being late it keeps others away from the member.
  *
- * Invariants: member->late counts reads that are late and have not ended;
- * a guard outlives its request only if it has its own buffer; all guards end
- * before a member is exchanged or the array is freed.
+ * Invariants: a guard outlives its request only if it has its own buffer; all
+ * guards end before a member is exchanged or the array is freed.
  */
 #include "raid/guard.h"
 
@@ -23,7 +22,6 @@
 
 #define GUARD_COPY_MAX (16 * KIB)	/* beyond, a copy costs too much */
 #define GUARD_LARGE(n) (((n) + 7) / 8)	/* buffers of 64 KiB */
-#define TICKS 4u			/* looks at the clock per deadline */
 
 struct guard {
 	struct op op;
@@ -32,7 +30,6 @@ struct guard {
 	struct raid_req *req;		/* NULL: it went on without us */
 	struct io io;
 	struct buf buf;			/* empty: the caller's memory */
-	bool late;
 	TAILQ_ENTRY(guard) list;	/* by age */
 	STAILQ_ENTRY(guard) free;
 };
@@ -42,7 +39,6 @@ struct guards {
 	STAILQ_HEAD(, guard) free;
 	TAILQ_HEAD(, guard) running;
 	struct buf_pool *bufs;
-	struct timer timer;
 };
 
 struct guards *
@@ -81,13 +77,6 @@ guards_idle(const struct raid *raid)
 	return TAILQ_EMPTY(&raid->guards->running);
 }
 
-void
-guards_stop(struct raid *raid)
-{
-	assert(guards_idle(raid));
-	timer_stop(raid->loop, &raid->guards->timer);
-}
-
 /* --- the clock --- */
 
 static void
@@ -100,24 +89,9 @@ let_go(struct guard *guard)
 	op_unhold(&req->op);
 }
 
-static void
-mark_late(struct guard *guard)
+void
+guards_tick(struct raid *raid)
 {
-	struct member *m = guard->member;
-
-	guard->late = true;
-	m->stalls++;
-	if (m->late++ == 0)
-		raid_tell(guard->raid, "member %u (%s) does not answer; its "
-		    "data is reconstructed meanwhile", m->role, m->blk->name);
-	if (guard->buf.pool != NULL && guard->req != NULL)
-		let_go(guard);
-}
-
-static void
-tick(void *arg)
-{
-	struct raid *raid = arg;
 	uint64_t now = loop_now(raid->loop);
 	struct guard *guard;
 
@@ -125,12 +99,9 @@ tick(void *arg)
 		if (now - guard->op.start_ns <
 		    raid->deadline_ms * NSEC_PER_MSEC)
 			break;
-		if (!guard->late)
-			mark_late(guard);
+		if (guard->buf.pool != NULL && guard->req != NULL)
+			let_go(guard);
 	}
-	if (!guards_idle(raid))
-		timer_start(raid->loop, &raid->guards->timer,
-		    raid->deadline_ms / TICKS + 1, tick, raid);
 }
 
 /* --- one read --- */
@@ -139,25 +110,13 @@ enum guard_step { GD_READ, GD_DONE };
 static const char *const guard_steps[] = { "READ", "DONE" };
 
 static void
-note_latency(struct guard *guard)
-{
-	uint64_t ns = loop_now(guard->raid->loop) - guard->op.start_ns;
-
-	guard->member->latency[latency_slot(ns, RAID_LATENCIES)]++;
-}
-
-static void
 guard_done(struct guard *guard)
 {
 	struct raid *raid = guard->raid;
 	struct raid_req *req = guard->req;
 	const struct io *orig;
 
-	note_latency(guard);
 	TAILQ_REMOVE(&raid->guards->running, guard, list);
-	if (guard->late && --guard->member->late == 0)
-		raid_tell(raid, "member %u (%s) answers again",
-		    guard->member->role, guard->member->blk->name);
 	if (req != NULL) {
 		orig = req->orig;
 		if (guard->buf.pool != NULL && guard->io.result == 0)
@@ -223,13 +182,9 @@ guard_read(struct raid_req *req, struct member *m)
 	guard->raid = raid;
 	guard->member = m;
 	guard->req = req;
-	guard->late = false;
 	if (orig->len <= GUARD_COPY_MAX)
 		(void)buf_try_reserve(&guard->buf, guards->bufs, orig->len);
 	op_hold(&req->op);
 	op_start(&guard->op, &guard_type, req->op.sched, NULL);
 	TAILQ_INSERT_TAIL(&guards->running, guard, list);
-	if (!timer_running(&guards->timer))
-		timer_start(raid->loop, &guards->timer,
-		    raid->deadline_ms / TICKS + 1, tick, raid);
 }

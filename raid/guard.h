@@ -22,7 +22,7 @@ void guards_free(struct guards *guards);
 void guard_read(struct raid_req *req, struct member *m);
 /* No read is in flight; the last to end wakes raid->idle_waiting. */
 bool guards_idle(const struct raid *raid);
-/* Before the array is freed. */
-void guards_stop(struct raid *raid);
+/* Let go of what is late. */
+void guards_tick(struct raid *raid);
 
 #endif

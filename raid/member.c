@@ -84,7 +84,7 @@ member_submit(struct member *m, struct io *io, enum io_kind kind,
 	    m->raid->map.member_size));
 	member_count(m, kind, len);
 	heir_echo(m, io, off, op);
-	blk_submit(m->blk, io, op);
+	member_io(m, io, op);
 }
 
 /* --- the bad-block log --- */

@@ -111,7 +111,8 @@ move_member(struct member *dst, struct member *src)
 	dst->reads = dst->writes = dst->read_bytes = dst->write_bytes = 0;
 	dst->stalls = 0;
 	memset(dst->latency, 0, sizeof(dst->latency));
-	assert(dst->late == 0 && src->late == 0);
+	memset(dst->write_latency, 0, sizeof(dst->write_latency));
+	assert(TAILQ_EMPTY(&dst->inflight) && TAILQ_EMPTY(&src->inflight));
 	src->blk = NULL;
 	src->state = RAID_MEMBER_MISSING;
 }

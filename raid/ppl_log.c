@@ -111,7 +111,7 @@ write_header(struct ppl_log *log, struct op *op)
 	    log->niov, IO_FUA);
 	log->io.result = -ENODEV;
 	if (member_live(m) && !log->raid->failed)
-		blk_submit(m->blk, &log->io, op);
+		member_io(m, &log->io, op);
 }
 
 /* The rows may write now; the parity member may just have been lost. */

@@ -123,6 +123,7 @@ init_member(struct raid *raid, struct member *m, unsigned role, unsigned i)
 	m->raid = raid;
 	m->role = role;
 	m->state = RAID_MEMBER_MISSING;
+	TAILQ_INIT(&m->inflight);
 	m->sb_buf = raid->sb_mem + i * (size_t)SB1_BYTES;
 	m->bblog_buf = raid->bblog_mem + i * (size_t)BBLOG_BYTES;
 }
@@ -148,6 +149,8 @@ raid_new(struct loop *loop, const struct raid_spec *spec,
 	raid->ppl_signature = ppl_signature(spec->uuid);
 	raid->map = *map;
 	fill_pools(raid);
+	ports_init(raid);
+	raid->deadline_ms = DEADLINE_HDD_MS;
 	for (unsigned i = 0; i < RAID_MEMBERS_MAX; i++) {
 		init_member(raid, &raid->member[i], i, i);
 		init_member(raid, &raid->spare[i], ROLE_NONE,
@@ -162,6 +165,7 @@ raid_new(struct loop *loop, const struct raid_spec *spec,
 void
 raid_free(struct raid *raid)
 {
+	ports_fini(raid);
 	buf_pool_free(raid->bufs);
 	guards_free(raid->guards);
 	free(raid->echoes);
@@ -261,9 +265,8 @@ raid_run(struct raid *raid)
 	set_geometry(raid);
 	raid_check(raid);
 	raid->gen_start = raid->gen;
-	if (raid->deadline_ms == 0)
-		raid->deadline_ms = raid->blk.geo.rotational ?
-		    DEADLINE_HDD_MS : DEADLINE_SSD_MS;
+	raid_set_deadline(raid, raid->blk.geo.rotational ? DEADLINE_HDD_MS :
+	    DEADLINE_SSD_MS);
 	if (raid->want_dirty)
 		raid_arm_clean(raid);
 	bring_level(raid);
@@ -275,6 +278,7 @@ raid_set_deadline(struct raid *raid, unsigned deadline_ms)
 {
 	assert(deadline_ms > 0);
 	raid->deadline_ms = deadline_ms;
+	ports_clock(raid);
 }
 
 struct blk *
@@ -311,6 +315,8 @@ member_info(const struct member *m, struct raid_member_info *info)
 	info->stalls = m->stalls;
 	info->bad_bytes = bblog_sectors(&m->bblog) * SECTOR;
 	memcpy(info->latency, m->latency, sizeof(info->latency));
+	memcpy(info->write_latency, m->write_latency,
+	    sizeof(info->write_latency));
 }
 
 void
@@ -448,12 +454,12 @@ raid_stop_run(struct op *op)
 		    raid->sweep.running || raid->cleaning ||
 		    raid->converting ||
 		    !ppl_idle(raid) || !guards_idle(raid) ||
+		    raid->ghosts > 0 ||
 		    !bitmap_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);
 			return;
 		}
 		timer_stop(raid->loop, &raid->safe_timer);
-		guards_stop(raid);
 		op->step = ST_CLEAN;
 		return;
 	case ST_CLEAN:

@@ -59,8 +59,11 @@ struct member {
 	uint64_t retest_ns;		/* listed blocks: not written before */
 	uint64_t read_errors, write_errors, corrected_errors;
 	uint64_t reads, writes, read_bytes, write_bytes;
-	unsigned late;			/* reads past the deadline, in flight */
+	TAILQ_HEAD(, port_io) inflight;	/* requests to its disk, by age */
+	uint64_t ended_ns;		/* when one ended last */
+	unsigned late;			/* one is past the deadline */
 	uint64_t stalls, latency[RAID_LATENCIES];
+	uint64_t write_latency[RAID_LATENCIES];
 };
 
 /*
@@ -110,11 +113,28 @@ member_live(const struct member *m)
 unsigned raid_ndisks(const struct raid *raid);
 struct member *raid_disk(struct raid *raid, unsigned i);
 /* Errors that mean the device itself is gone, not one sector. */
+#define MEMBER_CUT (-108)		/* ESHUTDOWN: failed, nobody waits */
 static inline bool
 errno_is_gone(int result)
 {
-	return result == -19 /* ENODEV */ || result == -6 /* ENXIO */;
+	return result == -19 /* ENODEV */ || result == -6 /* ENXIO */ ||
+	    result == MEMBER_CUT;
 }
+
+/* --- requests to disks (port.c) --- */
+
+#define DEAD_MS		30000u
+#define MEMBER_MAY_CUT	0x80000000u	/* flag of a read: its memory is not
+					   used again (row_bury) */
+/* Submit `io`, filled by io_init(), to the member's disk. */
+void member_io(struct member *m, struct io *io, struct op *op);
+struct row_work;
+/* Keep memory away from others that a ghost may still read into. */
+void row_bury(struct raid *raid, struct row_work *work);
+void ports_init(struct raid *raid);
+/* The deadline is another one. */
+void ports_clock(struct raid *raid);
+void ports_fini(struct raid *raid);
 
 /* --- rows (row.c) --- */
 
@@ -155,6 +175,7 @@ void row_unlock(struct raid *raid, struct row_claim *claim);
 /* Memory and I/Os of one plan. */
 struct row_work {
 	struct row_plan plan;
+	struct raid *raid;
 	struct buf buf;
 	uint8_t *slots[2 * RAID_MEMBERS_MAX];	/* the plan's, then extra */
 	unsigned extra;
@@ -488,7 +509,12 @@ struct raid {
 	struct raid_pools pools;
 	struct buf_pool *bufs;
 	struct guards *guards;
-	unsigned deadline_ms;
+	unsigned deadline_ms, dead_ms;
+	SLIST_HEAD(, port_io) ports;	/* not in use */
+	SLIST_HEAD(, grave) graves;
+	unsigned ghosts;
+	struct op port_op;
+	struct timer port_timer;
 	struct raid_req *reqs;
 	STAILQ_HEAD(, raid_req) free_reqs;
 	struct io_queue waiting_ios;

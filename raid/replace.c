@@ -62,7 +62,7 @@ echo_run(struct op *op)
 
 	switch ((enum echo_step)op->step) {
 	case EC_SUBMIT:
-		blk_submit(heir->blk, &echo->io, op);
+		member_io(heir, &echo->io, op);
 		op->step = EC_DONE;
 		return;
 	case EC_DONE:

@@ -334,6 +334,8 @@ raid_submit(struct blk *blk, struct io *io)
 static bool
 any_late(const struct raid *raid)
 {
+	if (raid->ghosts > 0)
+		return true;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (raid->member[r].late > 0)
 			return true;

@@ -202,6 +202,7 @@ row_reserve(struct raid *raid, struct row_work *work, unsigned extra,
 	size_t len;
 
 	assert(n <= nitems(work->slots));
+	work->raid = raid;
 	work->extra = extra;
 	if (n == 0)
 		return;
@@ -228,6 +229,8 @@ row_place(struct row_work *work)
 void
 row_release(struct row_work *work)
 {
+	if (work->buf.pool != NULL)
+		row_bury(work->raid, work);
 	buf_release(&work->buf);
 	work->extra = 0;
 }
@@ -248,6 +251,7 @@ row_read_slots(struct raid *raid, struct row_work *work, struct op *op)
 		    io->at.lo);
 		iov->iov_len = io->at.hi - io->at.lo;
 		member_submit(&raid->member[io->role], &work->io[i], IO_READ,
-		    base + io->at.lo, iov->iov_len, iov, 1, 0, op);
+		    base + io->at.lo, iov->iov_len, iov, 1,
+		    MEMBER_MAY_CUT, op);
 	}
 }

@@ -223,8 +223,8 @@ fix_reread(struct row_fix *fix, struct op *op)
 	work->iov[0].iov_base = row_slot(&work->plan, work->slots,
 	    spare_slot_role(fix), fix->piece.lo);
 	io_init(&work->io[0], IO_READ, m->data_off + fix_off(fix),
-	    fix_len(fix), work->iov, 1, 0);
-	blk_submit(m->blk, &work->io[0], op);
+	    fix_len(fix), work->iov, 1, MEMBER_MAY_CUT);
+	member_io(m, &work->io[0], op);
 }
 
 static bool
@@ -308,7 +308,7 @@ row_fix_run(struct op *op)
 		return;
 	case FX_OWN:
 		row_place(&fix->work);
-		fix_io(fix, IO_READ, fix->role, 0, op);
+		fix_io(fix, IO_READ, fix->role, MEMBER_MAY_CUT, op);
 		op->step = FX_OWNED;
 		return;
 	case FX_OWNED:

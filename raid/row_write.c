@@ -129,7 +129,8 @@ avoid_roles(const struct row *row)
 	uint32_t avoid = row->avoid;
 
 	for (unsigned r = 0; r < raid->map.n; r++)
-		if (member_bad(&raid->member[r], base + lo, hi - lo))
+		if (member_bad(&raid->member[r], base + lo, hi - lo) ||
+		    member_avoided(&raid->member[r]))
 			avoid |= UINT32_C(1) << r;
 	return avoid;
 }

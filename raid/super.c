@@ -93,8 +93,8 @@ submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
 	m->sb_iov.iov_base = m->sb_buf;
 	m->sb_iov.iov_len = len;
 	io_init(&m->sb_io, kind, SB1_OFFSET, len, &m->sb_iov, 1,
-	    kind == IO_WRITE ? IO_FUA : 0);
-	blk_submit(m->blk, &m->sb_io, op);
+	    kind == IO_WRITE ? IO_FUA : MEMBER_MAY_CUT);
+	member_io(m, &m->sb_io, op);
 }
 
 /* --- one update --- */
@@ -198,7 +198,7 @@ submit_bblogs(struct raid *raid, struct op *op)
 		assert(off != 0 && m->bblog_iov.iov_len <= BBLOG_BYTES);
 		io_init(&m->bblog_io, IO_WRITE, off, m->bblog_iov.iov_len,
 		    &m->bblog_iov, 1, IO_FUA);
-		blk_submit(m->blk, &m->bblog_io, op);
+		member_io(m, &m->bblog_io, op);
 	}
 	return any;
 }

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way of every request from the array to a member's disk: how long it
+ * takes, and what happens if it takes too long.
+ *
+ * A member with a read or write older than the deadline is late: nothing is
+ * read from it that others can stand in for, until it has answered.  A member
+ * is dead if it has had something to do for DEAD_MS and has not ended a single
+ * request in all that time, or never ended one of them, while nobody else is
+ * late (else it is the cable or the controller, and all may come back).  It is
+ * failed if the array can do without it, and its requests are cut off: the
+ * waiter is told, while the request itself lives on here as a ghost until the
+ * disk or the kernel gives it back.  Reads into the caller's memory are not
+ * cut off: that memory is not ours to keep.
+ *
+ * Invariants: a ghost uses no memory that anybody else writes to or reads
+ * from: its data is copied, what it may still read into is buried until the
+ * last ghost has ended; no member is exchanged, and the array is not freed,
+ * while there is a ghost.
+ */
+#include "raid/raid_priv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOG_AREA LOG_RAID
+#define TICKS 4u		/* looks at the clock per deadline */
+#define FORGOTTEN 4u		/* times DEAD_MS: one request alone */
+
+struct port_io {
+	struct io io;			/* to the disk */
+	struct io *orig;		/* the array's; NULL: a ghost */
+	struct member *member;
+	uint64_t start_ns;
+	bool late;
+	void *copy;
+	struct iovec iov;		/* of the copy */
+	TAILQ_ENTRY(port_io) list;
+	SLIST_ENTRY(port_io) free;
+};
+
+struct grave {
+	struct buf buf;
+	SLIST_ENTRY(grave) list;
+};
+
+static void port_tick(void *arg);
+
+void
+ports_clock(struct raid *raid)
+{
+	timer_start(raid->loop, &raid->port_timer,
+	    raid->deadline_ms / TICKS + 1, port_tick, raid);
+}
+
+/* --- one request --- */
+
+static bool
+too_old(const struct port_io *p, uint64_t ms)
+{
+	return loop_now(p->member->raid->loop) - p->start_ns >=
+	    ms * NSEC_PER_MSEC;
+}
+
+/* A flush may take long on a good disk. */
+static bool
+any_old(const struct member *m)
+{
+	const struct port_io *p;
+
+	TAILQ_FOREACH(p, &m->inflight, list)
+		if (p->io.kind != IO_FLUSH)
+			return too_old(p, m->raid->deadline_ms);
+	return false;
+}
+
+static void
+unbury(struct raid *raid)
+{
+	struct grave *grave;
+
+	while ((grave = SLIST_FIRST(&raid->graves)) != NULL) {
+		SLIST_REMOVE_HEAD(&raid->graves, list);
+		buf_release(&grave->buf);
+		free(grave);
+	}
+	op_wake_all(&raid->idle_waiting);
+}
+
+static void
+note_end(struct member *m, const struct port_io *p)
+{
+	uint64_t now = loop_now(m->raid->loop);
+	unsigned slot = latency_slot(now - p->start_ns, RAID_LATENCIES);
+
+	m->ended_ns = now;
+	if (p->io.kind == IO_READ)
+		m->latency[slot]++;
+	else if (p->io.kind == IO_WRITE || p->io.kind == IO_ZERO)
+		m->write_latency[slot]++;
+	if (m->late == 0 || any_old(m))
+		return;
+	m->late = 0;
+	if (member_live(m))
+		raid_tell(m->raid, "member %u (%s) answers again", m->role,
+		    m->blk->name);
+}
+
+static void
+port_ended(struct io *io)
+{
+	struct port_io *p = container_of(io, struct port_io, io);
+	struct member *m = p->member;
+	struct raid *raid = m->raid;
+	struct io *orig = p->orig;
+
+	TAILQ_REMOVE(&m->inflight, p, list);
+	note_end(m, p);
+	SLIST_INSERT_HEAD(&raid->ports, p, free);
+	if (orig != NULL) {
+		io_end(orig, io->result);
+		return;
+	}
+	free(p->copy);
+	assert(raid->ghosts > 0);
+	if (--raid->ghosts == 0)
+		unbury(raid);
+}
+
+void
+member_io(struct member *m, struct io *io, struct op *op)
+{
+	struct raid *raid = m->raid;
+	struct port_io *p = SLIST_FIRST(&raid->ports);
+
+	assert(io->waiter == NULL && m->blk != NULL);
+	if (p != NULL)
+		SLIST_REMOVE_HEAD(&raid->ports, free);
+	else if ((p = calloc(1, sizeof(*p))) == NULL) {
+		blk_submit(m->blk, io, op);	/* nobody looks at the clock */
+		return;
+	}
+	p->orig = io;
+	p->member = m;
+	p->start_ns = loop_now(raid->loop);
+	p->late = false;
+	p->copy = NULL;
+	io->waiter = op;
+	op_hold(op);
+	io_init(&p->io, io->kind, io->off, io->len, io->iov, io->niov,
+	    io->flags & ~MEMBER_MAY_CUT);
+	p->io.watch = port_ended;
+	TAILQ_INSERT_TAIL(&m->inflight, p, list);
+	if (!timer_running(&raid->port_timer))
+		ports_clock(raid);
+	blk_submit(m->blk, &p->io, &raid->port_op);
+}
+
+/* --- ghosts --- */
+
+static bool
+may_cut(const struct port_io *p)
+{
+	return p->orig != NULL && (p->io.kind != IO_READ ||
+	    (p->orig->flags & MEMBER_MAY_CUT) != 0);
+}
+
+/* Memory of its own, from now on.  (A disk that has the old still uses it.) */
+static bool
+give_memory(struct port_io *p)
+{
+	if (p->io.kind != IO_READ && p->io.kind != IO_WRITE)
+		return true;
+	p->copy = aligned_alloc(4096, round_up(p->io.len, 4096));
+	if (p->copy == NULL)
+		return false;
+	if (p->io.kind == IO_WRITE)
+		iov_to_buf(p->io.iov, p->io.niov, 0, p->copy, p->io.len);
+	p->iov = (struct iovec){ p->copy, p->io.len };
+	p->io.iov = &p->iov;
+	p->io.niov = 1;
+	return true;
+}
+
+static void
+cut_off(struct member *m)
+{
+	struct port_io *p, *next;
+
+	for (p = TAILQ_FIRST(&m->inflight); p != NULL; p = next) {
+		struct io *orig = p->orig;
+
+		next = TAILQ_NEXT(p, list);
+		if (!may_cut(p) || !give_memory(p))
+			continue;
+		p->orig = NULL;
+		m->raid->ghosts++;
+		io_end(orig, MEMBER_CUT);
+	}
+}
+
+void
+row_bury(struct raid *raid, struct row_work *work)
+{
+	struct grave *grave = NULL;
+	bool cut = false;
+
+	for (unsigned i = 0; i < work->plan.nreads; i++)
+		cut = cut || work->io[i].result == MEMBER_CUT;
+	if (cut)
+		grave = calloc(1, sizeof(*grave));
+	if (grave != NULL) {
+		buf_give(&grave->buf, &work->buf);
+		SLIST_INSERT_HEAD(&raid->graves, grave, list);
+	} else if (cut) {
+		work->buf.pool = NULL;	/* lost until the array stops */
+		work->buf.niov = 0;
+	}
+}
+
+/* --- the clock --- */
+
+static bool
+others_late(const struct member *m)
+{
+	const struct raid *raid = m->raid;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (&raid->member[r] != m && member_live(&raid->member[r]) &&
+		    any_old(&raid->member[r]))
+			return true;
+	return false;
+}
+
+static bool
+is_dead(const struct member *m)
+{
+	const struct port_io *p = TAILQ_FIRST(&m->inflight);
+	uint64_t ms = m->raid->dead_ms;
+
+	if (p == NULL || !too_old(p, ms))
+		return false;
+	return too_old(p, FORGOTTEN * ms) ||
+	    loop_now(m->raid->loop) - m->ended_ns >= ms * NSEC_PER_MSEC;
+}
+
+static void
+note_late(struct member *m)
+{
+	struct port_io *p;
+
+	TAILQ_FOREACH(p, &m->inflight, list) {
+		if (!too_old(p, m->raid->deadline_ms))
+			break;
+		if (p->late || p->io.kind == IO_FLUSH)
+			continue;
+		p->late = true;
+		m->stalls++;
+	}
+	if (m->late > 0 || !any_old(m))
+		return;
+	m->late = 1;
+	if (member_live(m))
+		raid_tell(m->raid, "member %u (%s) does not answer; its data "
+		    "is reconstructed meanwhile", m->role, m->blk->name);
+}
+
+static void
+look(struct member *m)
+{
+	struct raid *raid = m->raid;
+	bool needed = m->role < raid->map.n && m != &raid->heir &&
+	    member_live(m) && member_vital(m);
+
+	note_late(m);
+	if (raid->failed)
+		return;
+	if (member_live(m) && is_dead(m) && !needed && !others_late(m)) {
+		member_fail(m, "it has not answered for a long time");
+		raid_record_soon(raid);
+	}
+	if (!member_live(m) && !TAILQ_EMPTY(&m->inflight) &&
+	    too_old(TAILQ_FIRST(&m->inflight), raid->deadline_ms))
+		cut_off(m);
+}
+
+static void
+port_tick(void *arg)
+{
+	struct raid *raid = arg;
+	bool any = false;
+
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		look(raid_disk(raid, i));
+		any = any || !TAILQ_EMPTY(&raid_disk(raid, i)->inflight);
+	}
+	guards_tick(raid);
+	if (any)
+		ports_clock(raid);
+}
+
+/* --- start and stop --- */
+
+void
+ports_init(struct raid *raid)
+{
+	SLIST_INIT(&raid->ports);
+	SLIST_INIT(&raid->graves);
+	raid->port_op.pending = 1;	/* it never runs */
+	raid->dead_ms = DEAD_MS;
+}
+
+void
+ports_fini(struct raid *raid)
+{
+	struct port_io *p;
+
+	assert(raid->ghosts == 0 && SLIST_EMPTY(&raid->graves));
+	if (timer_running(&raid->port_timer))
+		timer_stop(raid->loop, &raid->port_timer);
+	while ((p = SLIST_FIRST(&raid->ports)) != NULL) {
+		SLIST_REMOVE_HEAD(&raid->ports, free);
+		free(p);
+	}
+}
