@@ -99,6 +99,24 @@ member_init_bblog(struct member *m)
 	m->bblog_dirty = false;
 }
 
+/* Tell when it is time to replace the disk; it may go on serving. */
+void
+member_note_worn(struct member *m)
+{
+	uint64_t now = loop_now(m->raid->loop);
+
+	while (m->worn > 0 && now - m->worn_ns >= WORN_NS) {
+		m->worn /= 2;
+		m->worn_ns += WORN_NS;
+	}
+	if (m->worn++ == 0)
+		m->worn_ns = now;
+	if (m->worn == WORN_MAX)
+		raid_tell(m->raid, "member %u (%s) had %u bad sectors within "
+		    "an hour: replace this disk", m->role, m->blk->name,
+		    m->worn);
+}
+
 bool
 member_bad(const struct member *m, uint64_t off, uint64_t len)
 {
@@ -135,6 +153,7 @@ member_bad_add(struct member *m, uint64_t off, uint64_t len)
 	if (listed)			/* no longer to be cleared */
 		return 0;
 	m->bblog_dirty = true;
+	member_note_worn(m);
 	raid_changed(raid);
 	raid->gen_failed = raid->gen;
 	raid_tell(raid, "member %u (%s): %llu bytes at byte %llu are bad",

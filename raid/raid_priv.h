@@ -31,6 +31,8 @@
 #define SAFE_MODE_MS	200u
 #define RAID_STREAMS	16u	/* sequential writers told apart */
 #define ROLE_NONE	0xffu
+#define WORN_MAX	20u
+#define WORN_NS		(3600 * NSEC_PER_SEC)
 #define RETEST_NS	(3600 * NSEC_PER_SEC)
 
 /* --- members (member.c) --- */
@@ -56,6 +58,8 @@ struct member {
 	uint8_t *bblog_buf;		/* BBLOG_BYTES, aligned */
 	struct iovec bblog_iov;
 	struct io bblog_io;
+	unsigned worn;			/* bad sectors met, halved each hour */
+	uint64_t worn_ns;
 	uint64_t retest_ns;		/* listed blocks: not written before */
 	uint64_t read_errors, write_errors, corrected_errors;
 	uint64_t reads, writes, read_bytes, write_bytes;
@@ -89,6 +93,8 @@ void member_bad_clear(struct member *m, uint64_t off, uint64_t len);
 void member_wrote(struct member *m, const struct io *io);
 /* The log of a disk that has no md superblock yet. */
 void member_init_bblog(struct member *m);
+/* Met a bad sector: count, and tell when there are many in an hour. */
+void member_note_worn(struct member *m);
 /* A read ended with an error: count; is the whole member gone? */
 bool member_note_read(struct member *m, int result);
 /* From now on nothing is asked of it; to be recorded (super.c). */

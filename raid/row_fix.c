@@ -250,6 +250,7 @@ fix_compare(struct row_fix *fix, struct op *op)
 		if (fix->mode == FIX_FILL || fix->mode == FIX_COPY)
 			return FX_NEXT;
 		m->corrected_errors++;
+		member_note_worn(m);
 		raid_tell(raid, "member %u (%s): corrected a read error "
 		    "at byte %llu", m->role, m->blk->name,
 		    (unsigned long long)(m->data_off + fix_off(fix)));

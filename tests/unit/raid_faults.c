@@ -591,6 +591,67 @@ parity_that_replay_cannot_write_keeps_its_member(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+static void
+many_bad_sectors_are_told_and_the_member_stays(void **state)
+{
+	struct world *w = &world;
+	struct member *m;
+	unsigned told;
+
+	(void)state;
+	start(w, 4);
+	m = &w->raid->member[1];
+	told = w->told;
+	for (unsigned i = 1; i < WORN_MAX; i++)
+		member_note_worn(m);
+	assert_int_equal(w->told, told);
+	member_note_worn(m);
+	assert_int_equal(w->told, told + 1);
+	member_note_worn(m);
+	assert_int_equal(w->told, told + 1);	/* once is enough */
+	m->worn_ns -= 3 * WORN_NS;		/* three quiet hours */
+	member_note_worn(m);
+	assert_int_equal(m->worn, (WORN_MAX + 1) / 8 + 1);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+two_members_that_return_together_need_no_rebuild(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned first = 0; first < 4; first++) {
+		start(w, 4);
+		assert_int_equal(do_flush(raid_blk(w->raid)), 0);
+		for (unsigned i = 0; i < 2; i++)
+			add_fault(w, (first + i) % 4, (struct fault_rule){
+			    .action = FAULT_ERROR, .err = ENODEV });
+		/* Nothing is acknowledged any more. */
+		while (do_write(raid_blk(w->raid), 0, 8 * CHUNK, 'n', 0) == 0)
+			memset(w->model, 'n', 8 * CHUNK);
+		assert_int_equal(do_write(raid_blk(w->raid), 20 * CHUNK, 512,
+		    'n', 0), -EIO);
+		raid_get_info(w->raid, &info);
+		assert_true(info.failed);
+		assert_int_equal(array_stop(w), EIO);
+		for (unsigned i = 0; i < 4; i++)
+			blk_fault_clear(w->fault[i]);
+		again(w);
+		assert_int_equal(as.nrejected, 0);
+		raid_get_info(w->raid, &info);
+		assert_int_equal(info.degraded, 0);
+		assert_int_equal(do_write(raid_blk(w->raid), 0, 8 * CHUNK, 'm',
+		    0), 0);		/* it may be old or new there */
+		memset(w->model, 'm', 8 * CHUNK);
+		compare_all(w);
+		assert_int_equal(parity_errors(w), 0);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
 int
 main(void)
 {
@@ -617,6 +678,10 @@ main(void)
 		    a_listed_block_in_flight_at_a_power_cut_is_old_or_new),
 		cmocka_unit_test(
 		    parity_that_replay_cannot_write_keeps_its_member),
+		cmocka_unit_test(
+		    many_bad_sectors_are_told_and_the_member_stays),
+		cmocka_unit_test(
+		    two_members_that_return_together_need_no_rebuild),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
