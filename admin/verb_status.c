@@ -140,6 +140,14 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 			    raid_member_state_name(a.member[i].state),
 			    a.member[i].path[0] != '\0' ? ": " : "",
 			    a.member[i].path);
+		if (a.member[i].bad_bytes > 0)
+			problem(h, false, "Replace the disk with `dozoctl pool "
+			    "replace`; `dozoctl pool scrub` tries those blocks "
+			    "once more.",
+			    "pool %s: %ju bytes of member %d cannot be used: "
+			    "%s", pool->name,
+			    (uintmax_t)a.member[i].bad_bytes,
+			    a.member[i].role, a.member[i].path);
 		if (a.member[i].state == RAID_MEMBER_REBUILDING)
 			problem(h, false, a.task == RAID_TASK_REBUILD ?
 			    "Until that is done data is served without "
@@ -460,7 +468,8 @@ volume_stats(const struct dozo_volume *dv)
 static json_t *
 member_stats(const struct raid_member_info *m)
 {
-	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:o}",
+	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, "
+	    "s:o, s:o}",
 	    "path", m->path, "reads", (json_int_t)m->reads,
 	    "writes", (json_int_t)m->writes,
 	    "read_bytes", json_bytes(m->read_bytes),
@@ -469,7 +478,10 @@ member_stats(const struct raid_member_info *m)
 	    "write_errors", (json_int_t)m->write_errors,
 	    "corrected_errors", (json_int_t)m->corrected_errors,
 	    "stalls", (json_int_t)m->stalls,
-	    "read_latency_log2_us", counts(m->latency, RAID_LATENCIES));
+	    "bad_bytes", (json_int_t)m->bad_bytes,
+	    "read_latency_log2_us", counts(m->latency, RAID_LATENCIES),
+	    "write_latency_log2_us",
+	    counts(m->write_latency, RAID_LATENCIES));
 }
 
 static json_t *

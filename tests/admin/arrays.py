@@ -387,6 +387,8 @@ def test_counters_of_the_array_are_told():
         first = b.get("stats")["pools"][0]["members"][0]
         assert first["read_errors"] == 1, first
         assert first["corrected_errors"] >= 0 and first["stalls"] >= 0
+        assert first["bad_bytes"] == 0, first
+        assert sum(first["write_latency_log2_us"]) > 0, first
 
 
 # --- space ---
