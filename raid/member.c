@@ -308,6 +308,7 @@ member_fail(struct member *m, const char *why)
 	m->state = RAID_MEMBER_FAULTY;
 	raid->missing |= UINT32_C(1) << m->role;
 	heir_left(raid, m->role);
+	raid->sweep.stuck = false;	/* a spare may take its place */
 	if (raid->doubt.blank) {
 		doubt_clear(&raid->doubt);
 		doubt_clear(&raid->doubt_stable);

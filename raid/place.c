@@ -188,6 +188,7 @@ end_heir(struct raid *raid)
 	raid->heir.role = ROLE_NONE;
 	raid->heir.recovered = raid->heir.checkpoint = 0;
 	raid->heir_unwanted = false;
+	raid->sweep.stuck = false;	/* that was another task */
 }
 
 /* The member is lost: what the heir has spares that much of a rebuild. */

@@ -254,6 +254,11 @@ stuck_it_can_be_given_up(void **state)
 	blk_fault_clear(w->fault[0]);
 	blk_fault_clear(w->fault[1]);
 	compare_all(w);
+	/* The spare is as good as any. */
+	assert_int_equal(fail_member_now(w, 1), 0);
+	wait_task_end(w, &info);
+	check_replaced(w, 1, 3);
+	check_redundant(w, 1u << 1);
 	assert_int_equal(world_stop(w), 0);
 }
 
