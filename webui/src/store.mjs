@@ -162,6 +162,11 @@ function onStats(stats) {
 
 // --- the stream ---
 
+// Events may come by the hundred; lists are loaded again once a second.
+let soon = null;
+const changedSoon = () => {
+	soon ??= setTimeout(() => { soon = null; update({ version: state.version + 1 }); }, 500);
+};
 let source = null;
 let lastId = 0;
 export function startStream() {
@@ -177,7 +182,7 @@ export function startStream() {
 		const event = JSON.parse(e.data);
 		if (event.seq > lastId) {
 			lastId = event.seq;
-			update({ version: state.version + 1 });
+			changedSoon();
 		}
 	});
 	source.onerror = () => {

@@ -16,16 +16,30 @@ export function useStore() {
 
 // Load a path again whenever something changed, or with each beat of the
 // stream; [data, error, reload].
+// One request at a time: however much happens, answers are shown.
 export function useLoad(path, live) {
 	const [data, setData] = useState(null);
 	const [error, setError] = useState(null);
 	const [turn, setTurn] = useState(0);
+	const now = useRef({}).current;
 	useEffect(() => {
-		let current = true;
-		get(path).then((d) => { if (current) { setData(d); setError(null); } },
-			(e) => { if (current) setError(e); });
-		return () => { current = false; };
+		const load = () => {
+			now.busy = path;
+			now.again = false;
+			get(path).then((d) => { if (now.path === path) { setData(d); setError(null); } },
+				(e) => { if (now.path === path) setError(e); }).then(() => {
+				now.busy = null;
+				if (now.again && now.path === path)
+					load();
+			});
+		};
+		now.path = path;
+		if (now.busy === path)
+			now.again = true;
+		else
+			load();
 	}, [path, turn, state.version, live && state.seen]);
+	useEffect(() => () => { now.path = null; }, []);
 	return [data, error, () => setTurn((n) => n + 1)];
 }
 
