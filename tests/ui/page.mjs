@@ -6,7 +6,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
-import { Box, join, ok, password, readFileSync, same, skip, sleep, source, summary, test, until } from './lib.mjs';
+import { Box, build, join, ok, password, readFileSync, same, skip, sleep, source, summary, test, until } from './lib.mjs';
 
 const need = createRequire(join(process.env.WEBUI ?? join(source, 'webui'), 'package.json'));
 const { chromium } = need('playwright-core');
@@ -332,6 +332,16 @@ await test('the support bundle is downloaded and holds no secret', async () => {
 	ok('status', JSON.parse(text).status.health === 'healthy');
 	for (const word of [secret, password, '$y$'])
 		ok(word, !text.includes(word));
+});
+await test('a flood of events leaves no list empty', async () => {
+	const ctl = `${join(build, 'dozoctl')} --socket ${join(box.dir, 'control.sock')}`;
+	const flood = spawn('sh', ['-c', `while :; do ${ctl} target create flood; ${ctl} target delete flood; done`], { stdio: 'ignore' });
+	await go(page, '/overview');
+	await go(page, '/targets');
+	await page.getByText('from dozo.conf').waitFor();
+	flood.kill();
+	await new Promise((resolve) => flood.on('close', resolve));
+	box.ctl('target', 'delete', 'flood');
 });
 await test('keyboard alone: skip link, navigation, dialog and back', async () => {
 	await go(page, '/volumes');
