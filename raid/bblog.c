@@ -5,7 +5,8 @@
  * How changes keep the rule of the header: an entry grows or shrinks in its
  * place; a new one goes behind the last; a removed one is overwritten with a
  * copy of the last, which itself is dropped by a later encoding; an entry is
- * cut in two only if both halves lie in one sector of the log.
+ * cut in two only if both halves lie in one sector of the log, and only if
+ * all that list the same range can be cut as well.
  *
  * Invariants: entries are never empty; they may overlap, be out of order and
  * appear twice, as Linux takes them, too; n <= max <= BBLOG_ENTRIES.
@@ -209,7 +210,33 @@ bblog_add(struct bblog *log, uint64_t sector, uint64_t len)
 	return rc;
 }
 
-/* Cut [from, to) out of one entry, if that is safe. */
+static bool
+splits(uint64_t entry, uint64_t from, uint64_t to)
+{
+	return first(entry) < from && to < past(entry);
+}
+
+/*
+ * Can [from, to) be cut out of all entries?  One that keeps it may be a copy
+ * that is not on disk yet, and then no other must lose it.
+ */
+static bool
+can_cut(const struct bblog *log, uint64_t from, uint64_t to)
+{
+	unsigned nsplits = 0, sector = log->n / PER_SECTOR;
+
+	for (unsigned i = 0; i < log->n; i++) {
+		if (!splits(log->entry[i], from, to))
+			continue;
+		nsplits++;
+		if (i / PER_SECTOR != sector)
+			return false;
+	}
+	return nsplits == 0 || (log->n + nsplits <= log->max &&
+	    (log->n + nsplits - 1) / PER_SECTOR == sector);
+}
+
+/* Cut [from, to) out of one entry. */
 static void
 clear_entry(struct bblog *log, unsigned i, uint64_t from, uint64_t to)
 {
@@ -225,11 +252,20 @@ clear_entry(struct bblog *log, unsigned i, uint64_t from, uint64_t to)
 		log->entry[i] = make(to, b);
 	} else if (to >= b) {
 		log->entry[i] = make(a, from);
-	} else if (log->n < log->max &&
-	    log->n / PER_SECTOR == i / PER_SECTOR) {
+	} else {
+		assert(log->n < log->max);
 		log->entry[i] = make(a, from);
 		log->entry[log->n++] = make(to, b);
 	}
+}
+
+static void
+clear_range(struct bblog *log, uint64_t from, uint64_t to)
+{
+	if (!can_cut(log, from, to))
+		return;
+	for (unsigned i = log->n; i-- > 0;)
+		clear_entry(log, i, from, to);
 }
 
 bool
@@ -272,9 +308,7 @@ apply_clears(struct bblog *log)
 		return;
 	trim(log);
 	for (unsigned c = 0; c < log->nclears; c++)
-		for (unsigned i = log->n; i-- > 0;)
-			clear_entry(log, i, log->clear[c].from,
-			    log->clear[c].to);
+		clear_range(log, log->clear[c].from, log->clear[c].to);
 	log->nclears = 0;
 }
 

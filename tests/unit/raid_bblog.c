@@ -146,7 +146,8 @@ static void
 change(void)
 {
 	uint64_t at = (uint64_t)rand() % (SPACE - 64);
-	uint64_t len = 1 + (uint64_t)rand() % (rand() % 4 == 0 ? 64 : 8);
+	uint64_t most = rand() % 4 == 0 ? 64 : 8;
+	uint64_t len = 1 + (uint64_t)rand() % most;
 
 	if (rand() % 5 < 3) {
 		bool fits = bblog_add(&bb, at, len) == 0;
@@ -178,12 +179,11 @@ check_mixtures(uint64_t *checked)
 }
 
 static void
-a_torn_write_of_the_log_loses_nothing(void **state)
+play_torn_writes(unsigned seed)
 {
 	uint64_t checked = 0, full = 0, cleared = 0;
 
-	(void)state;
-	srand(5);
+	srand(seed);
 	for (unsigned round = 0; round < 400; round++) {
 		if (round % 80 == 0) {
 			bblog_init(&bb, 4096, 0);
@@ -208,6 +208,17 @@ a_torn_write_of_the_log_loses_nothing(void **state)
 	}
 	assert_true(full > 50 && cleared > 1000);
 	assert_true(checked > 100000);
+}
+
+/* Seeds 5, 6 and 13 found that a copy not yet on disk kept what others lost. */
+static void
+a_torn_write_of_the_log_loses_nothing(void **state)
+{
+	(void)state;
+	play_torn_writes(2);
+	play_torn_writes(5);
+	play_torn_writes(6);
+	play_torn_writes(13);
 }
 
 int
