@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # In the guest, by hotplug.sh.  There is no udev here: events come from the
-# kernel.
+# kernel.  At the end md wants the members too.
 ctl() {
 	dozoctl --socket /tmp/sock "$@"
 }
@@ -67,4 +67,22 @@ check "it is taken back" ctl pool re-add tank --disk "$back"
 becomes "pool is healthy again" 30 health healthy
 sleep 2
 check "and stays so" health healthy
+
+# Linux asks for the members while the daemon has them, and after it.
+assemble() {
+	mdadm --assemble /dev/md0 "$(disk d0)" "$(disk d1)" "$(disk d2)" \
+	    >/tmp/assemble.out 2>&1
+}
+
+need raid456
+assemble
+check "md cannot have the members of a daemon that runs" \
+    grep -qi busy /tmp/assemble.out
+check "no array was made of them" sh -c '! grep -q ^md /proc/mdstat'
+check "the pool did not notice" health healthy
 check "dozod ends well" sh -c 'kill $(pidof dozod)'
+becomes "dozod has ended" 30 sh -c '! pidof dozod'
+check "then md has them" assemble
+same "all of them" "$(cat /sys/block/md0/md/degraded)" 0
+same "no sync is due" "$(cat /sys/block/md0/md/resync_start)" none
+check "md gives them back" mdadm --stop /dev/md0

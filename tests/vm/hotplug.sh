@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # dozod in a guest: a disk is pulled while nobody uses the pool, and comes
-# back.
+# back; md gets no disk of a daemon that runs, and all once it has ended.
 . "${srcdir:-$(dirname "$0")/../..}/tests/lib.sh"
 . "$srcdir/tests/vm/lib_vm.sh"
 vm_ready
