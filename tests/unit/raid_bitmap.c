@@ -204,6 +204,32 @@ a_stale_or_foreign_bitmap_means_all_pieces(void **state)
 	}
 }
 
+/* Each piece is marked in one copy only: they are taken together. */
+static void
+scenario_14_copies_of_the_bitmap_differ(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3);
+	for (unsigned k = 2; k < 5; k++)
+		assert_int_equal(do_write(raid_blk(w->raid), k * 2 * PIECE,
+		    512, 1, 0), 0);
+	pull_all(w);
+	for (unsigned k = 2; k < 5; k++) {
+		spoil(w, k);
+		for (unsigned i = 0; i < 3; i++)
+			if (i != k - 2)
+				area(w, i)[BITMAP_HEAD + k / 8] &=
+				    (uint8_t)~(1u << k % 8);
+	}
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	wait_for_task(w);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
 static void
 bits_are_cleared_when_it_is_quiet(void **state)
 {
@@ -273,6 +299,7 @@ main(void)
 		cmocka_unit_test(bits_are_on_all_members_before_the_data),
 		cmocka_unit_test(only_marked_pieces_are_resynced),
 		cmocka_unit_test(a_stale_or_foreign_bitmap_means_all_pieces),
+		cmocka_unit_test(scenario_14_copies_of_the_bitmap_differ),
 		cmocka_unit_test(bits_are_cleared_when_it_is_quiet),
 		cmocka_unit_test(dirty_and_degraded_is_refused),
 		cmocka_unit_test(a_new_member_gets_the_bitmap),
