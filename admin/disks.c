@@ -308,8 +308,23 @@ disk_name(const struct disk *disk, char *text, size_t size)
 	return text;
 }
 
+static bool
+confirmed(const struct disk *disk, const struct disks_erase *erase)
+{
+	if (erase->known || !erase->force)
+		return erase->known;
+	if (disk->serial[0] == '\0')
+		return true;
+	for (size_t i = 0; i < json_array_size(erase->serials); i++)
+		if (strcmp(disk->serial, json_string_value(json_array_get(
+		    erase->serials, i))) == 0)
+			return true;
+	return false;
+}
+
 static int
-check_blank(const struct disk *disk, bool force, struct err *err)
+check_blank(const struct disk *disk, const struct disks_erase *erase,
+    struct err *err)
 {
 	char name[240];
 
@@ -322,10 +337,12 @@ check_blank(const struct disk *disk, bool force, struct err *err)
 		err_set(err, EBUSY, "%s is in use by %s", name, disk->holder);
 		err_hint(err, "Stop that first: `lsblk %s` shows it.",
 		    disk->path);
-	} else if (disk->contents[0] != '\0' && !force) {
+	} else if (disk->contents[0] != '\0' && !confirmed(disk, erase)) {
 		err_set(err, EEXIST, "%s has something on it: %.60s", name,
 		    disk->contents);
-		err_hint(err, "If all of that may be lost, use --force.");
+		err_hint(err, "If all of that may be lost, use --force%s.",
+		    disk->serial[0] == '\0' ? "" :
+		    " and confirm its serial number with --serial");
 	} else {
 		return 0;
 	}
@@ -333,12 +350,13 @@ check_blank(const struct disk *disk, bool force, struct err *err)
 }
 
 int
-disks_check_blank(const struct disks *disks, bool force, struct err *err)
+disks_check_blank(const struct disks *disks,
+    const struct disks_erase *erase, struct err *err)
 {
 	assert(disks->n > 0);
 	for (unsigned i = 0; i < disks->n; i++) {
 		const struct disk *disk = &disks->disk[i];
-		int r = check_blank(disk, force, err);
+		int r = check_blank(disk, erase, err);
 
 		if (r != 0)
 			return r;

@@ -46,11 +46,20 @@ void disks_fini(struct disks *disks);
 const struct disk *disks_find_member(const struct disks *disks,
     const struct disk *from, const char *uuid);
 
+/* What may be lost. */
+struct disks_erase {
+	bool known;			/* whatever is on it, it is ours */
+	bool force;			/* --force was given */
+	const json_t *serials;		/* the numbers confirmed, or NULL */
+};
+
 /*
  * May a pool be made of these?  The first that is not there, is given twice,
- * has a holder or, without `force`, has something on it, is named with its
- * model and serial.
+ * has a holder or has something on it that may not be lost, is named with its
+ * model and serial.  What is on a disk that tells a serial number is lost only
+ * if that number is confirmed: names like /dev/sdb may change hands.
  */
-int disks_check_blank(const struct disks *disks, bool force, struct err *err);
+int disks_check_blank(const struct disks *disks,
+    const struct disks_erase *erase, struct err *err);
 
 #endif

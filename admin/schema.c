@@ -33,6 +33,10 @@
 #define FORCE_ARG(what)							\
 	{ "force", ARG_BOOL, 0, NULL, what }
 
+#define SERIAL_ARG							\
+	{ "serial", ARG_TEXTS, 0, "SERIAL...",				\
+	    "number of each disk to be erased" }
+
 const struct verb_schema verb_schemas[] = {
 	/* --- what is going on --- */
 	{ "status", 0, "show health, capacity and who is connected",
@@ -89,7 +93,8 @@ const struct verb_schema verb_schemas[] = {
 	    { "policy", ARG_TEXT, 0, "POLICY",
 	    "consistency after a crash: ppl, bitmap or resync" },
 	    { "extent", ARG_SIZE, 0, "SIZE", "256K to 1M, default 1M" },
-	    FORCE_ARG("use disks that have something on them")) },
+	    FORCE_ARG("use disks that have something on them"),
+	    SERIAL_ARG) },
 	{ "pool.list", 0, "list pools", NULL, 0 },
 	{ "pool.status", 0, "show a pool, its members and space",
 	    ARGS(NAME_ARG("pool")) },
@@ -103,7 +108,7 @@ const struct verb_schema verb_schemas[] = {
 	    ARGS(NAME_ARG("pool"),
 	    { "disk", ARG_TEXT, ARG_REQUIRED, "PATH",
 	    "device or image file" },
-	    FORCE_ARG("use a disk that has something on it")) },
+	    FORCE_ARG("use a disk that has something on it"), SERIAL_ARG) },
 	{ "pool.re-add", VERB_CHANGE,
 	    "take back a disk that was a member of this pool",
 	    ARGS(NAME_ARG("pool"),
@@ -116,7 +121,7 @@ const struct verb_schema verb_schemas[] = {
 	    "path of the member, or its number" },
 	    { "disk", ARG_TEXT, ARG_REQUIRED, "PATH",
 	    "new device or image file, or a spare" },
-	    FORCE_ARG("use a disk that has something on it")) },
+	    FORCE_ARG("use a disk that has something on it"), SERIAL_ARG) },
 	{ "pool.set", VERB_CHANGE,
 	    "change the consistency policy of a pool that is in use",
 	    ARGS(NAME_ARG("pool"),

@@ -140,7 +140,10 @@ static bool
 content_ok(struct req *req, const struct dozo_pool *pool,
     const struct disks *disks)
 {
-	bool former, force = arg_bool(req, "force");
+	struct disks_erase erase = {
+		.force = arg_bool(req, "force"),
+		.serials = json_object_get(req->args, "serial"),
+	};
 	char uuid[UUID_SIZE];
 	struct raid_info a;
 
@@ -151,15 +154,15 @@ content_ok(struct req *req, const struct dozo_pool *pool,
 	}
 	raid_get_info(pool->raid, &a);
 	uuid_print(a.spec.uuid, uuid);
-	former = strcmp(disks->disk[0].uuid, uuid) == 0;
-	if (is_readd(req) && disks->disk[0].present && !former) {
+	erase.known = strcmp(disks->disk[0].uuid, uuid) == 0;
+	if (is_readd(req) && disks->disk[0].present && !erase.known) {
 		err_set(&req->err, EINVAL, "%.200s was not a member of pool "
 		    "%s", disks->disk[0].path, pool->name);
 		err_hint(&req->err, "A new disk is added with `dozoctl pool "
 		    "add-spare`.");
 		return false;
 	}
-	return disks_check_blank(disks, former || force, &req->err) == 0;
+	return disks_check_blank(disks, &erase, &req->err) == 0;
 }
 
 static bool

@@ -474,13 +474,16 @@ verb_pool_create(struct req *req)
 	struct pool_make *make = &create->make;
 	const char *name = arg_text(req, "name");
 	struct dozo_pool *pool = dozo_pool(req->dozo, name);
+	struct disks_erase erase = {
+		.force = arg_bool(req, "force"),
+		.serials = json_object_get(req->args, "serial"),
+	};
 
 	if (req->result != NULL)
 		return;		/* it is there */
 	if (pool != NULL)
 		create_exists(req, make, pool);	/* another was faster */
-	else if (disks_check_blank(&create->disks, arg_bool(req, "force"),
-	    &req->err) == 0)
+	else if (disks_check_blank(&create->disks, &erase, &req->err) == 0)
 		create_open(req, make);
 	if (err_is(&req->err) || req->result != NULL) {
 		disks_fini(&create->disks);

@@ -60,6 +60,8 @@ function ReplaceForm({ pool: p, member: m }) {
 			const body = { disk: disk.path };
 			if (disk.contents && !isSpare)
 				body.force = true;
+			if (body.force && disk.serial)
+				body.serial = [disk.serial];
 			await (m.spare ? api('POST', `/pools/${p.name}/add-spare`, body) : api('POST', `/pools/${p.name}/replace`, { old: String(m.role), ...body }));
 			changed();
 		}}><${Field} label=${t('New disk')} value=${path} set=${setPath} options=${[['', t('choose')],

@@ -76,6 +76,9 @@ const poolBody = (w) => {
 	const body = { name: w.pool, level: 'raid5', disk: w.disks.map((d) => d.path) };
 	if (w.disks.some((d) => d.contents))
 		body.force = true;
+	const serial = w.disks.filter((d) => d.contents && d.serial).map((d) => d.serial);
+	if (serial.length > 0)
+		body.serial = serial;
 	return body;
 };
 
@@ -122,7 +125,7 @@ function plan(w) {
 	const list = [];
 	if (!w.existing)
 		list.push({ text: t('Make the pool {pool} (RAID5) out of {n} disks', { pool: w.pool, n: w.disks.length }),
-			line: `dozoctl pool create ${w.pool} --level raid5 ${w.disks.map((d) => '--disk ' + d.path).join(' ')}${poolBody(w).force ? ' --force' : ''} --wait`,
+			line: `dozoctl pool create ${w.pool} --level raid5 ${w.disks.map((d) => '--disk ' + d.path).join(' ')}${poolBody(w).force ? ' --force' : ''}${(poolBody(w).serial ?? []).map((s) => ` --serial '${s.replaceAll("'", "'\\''")}'`).join('')} --wait`,
 			run: async (progress) => finishJob(await api('POST', '/pools', poolBody(w)), progress) });
 	list.push({ text: t('Make the volume {volume} of {size}', { volume, size: w.size }),
 		line: `dozoctl volume create ${volume} ${w.size} --write-policy ${w.policy}`,
