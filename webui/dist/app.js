@@ -62,7 +62,7 @@ ${e.volumes>0&&h`<section class="card"><${ls} of="all" /></section>`}
 ${e&&o.length===0&&h`<${Xe}>${s(160)}<//>`}
 ${o.length>0&&h`<div class="card"><${ze} caption=${s(71)}
 head=${[s(70),s(142),s(216),s(283),s(272)]}
-rows=${o.map(i=>[h`<strong>${i.path}</strong>${i.present?h`<small>${i.kind==="disk"?i.rotational?s(320):s(340):s(322)}</small>`:h` <${Dt} value="missing" />`}`,h`${i.model||"–"}<small>${i.serial}</small><small>${i.slot}</small>`,h`<${Qt} value=${i.size} />`,i.contents||s(330),i.pool?h`<a href=${"#/pools/"+i.pool}>${i.pool}</a> <${Dt} value=${i.state} />`:i.present?i.note||s(318):s(427)])} /></div>`}
+rows=${o.map(i=>[h`<strong>${i.path}</strong>${i.present?h`<small>${i.kind==="disk"?i.rotational?s(320):s(340):s(322)}</small>`:h` <${Dt} value="missing" />`}`,h`${i.model||"–"}<small>${i.serial}</small><small>${i.slot}</small>`,h`<${Qt} value=${i.size} />`,i.contents||(i.present?s(330):"–"),i.pool?h`<a href=${"#/pools/"+i.pool}>${i.pool}</a> <${Dt} value=${i.state} />`:i.present?i.note||s(318):s(427)])} /></div>`}
 <div class="card"><h2>${s(111)}</h2><p class="soft">${s(112)}</p>
 <${Wf} found=${i=>n([...l.filter(c=>c.path!==i.path),i])} /></div>`}var Uf=e=>e.data?.text??(e.data?.verb?e.data.verb+(e.data.ok===!1?" ✖":""):"");function Ha(){let[e,t]=Z("/events"),l=q.status?.problems??[];return h`<div class="head"><h1>${s(21)}</h1></div>
 <section class="card"><h2>${s(172)}</h2>
