@@ -243,13 +243,16 @@ swap_with_heir(struct raid *raid)
 	struct member *heir = &raid->heir, *m = &raid->member[heir->role];
 	struct member was = *m;
 
-	assert(m->late == 0 && heir->late == 0);
+	assert(TAILQ_EMPTY(&m->inflight) && TAILQ_EMPTY(&heir->inflight));
 	*m = *heir;
 	m->sb_buf = was.sb_buf;
 	m->bblog_buf = was.bblog_buf;
 	was.sb_buf = heir->sb_buf;
 	was.bblog_buf = heir->bblog_buf;
 	*heir = was;
+	/* The head of a list is part of it. */
+	TAILQ_INIT(&m->inflight);
+	TAILQ_INIT(&heir->inflight);
 }
 
 static void

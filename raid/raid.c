@@ -237,6 +237,8 @@ raid_check(const struct raid *raid)
 		assert(missing == !member_live(m) || raid->failed);
 		assert(m->state != RAID_MEMBER_SPARE);
 		assert(m->checkpoint <= m->recovered);
+		assert(!TAILQ_EMPTY(&m->inflight) ||
+		    m->inflight.tqh_last == &m->inflight.tqh_first);
 	}
 	assert((raid->heir.blk == NULL) == (raid->heir.role == ROLE_NONE));
 	assert(raid->heir.checkpoint <= raid->heir.recovered);
