@@ -616,6 +616,10 @@ sim_disk_return(struct sim_disk *disk)
 void
 sim_disk_stall(struct sim_disk *disk, uint64_t ms)
 {
+	/* Two in a row would be longer than one may be. */
+	if (disk->stalled_until_ns > 0 &&
+	    disk->stalled_until_ns + NSEC_PER_SEC > disk->sim->now_ns)
+		return;
 	sim_trace(disk->sim, "%s: stalls for %llu ms", disk->name,
 	    (unsigned long long)ms);
 	disk->stalled_until_ns = disk->sim->now_ns + ms * NSEC_PER_MSEC;
