@@ -104,6 +104,7 @@ struct dozo {
 	struct op_queue renewal_wait;
 	uint64_t start_ns, start_s;
 	bool fault_injection;
+	bool power_failing;		/* nothing is kept in memory only */
 	bool serving;			/* portals are open */
 	bool stopping;
 };
@@ -155,6 +156,11 @@ void dozo_volume_remove(struct dozo_volume *volume);
 /* Its name or policy has changed; its size has. */
 void dozo_volume_refresh(struct dozo_volume *volume);
 void dozo_volume_grown(struct dozo_volume *volume);
+/*
+ * The box runs on battery: until it does no more, volumes with write policy
+ * "writeback" are written through, and what they hold is written now.
+ */
+void dozo_power(struct dozo *d, bool failing);
 
 /* --- events.c --- */
 

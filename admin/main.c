@@ -89,6 +89,15 @@ on_hangup(void *arg)
 		log_info("the log level was read anew");
 	}
 	free(conf);
+	dozo_power(&daemon->dozo, false);
+}
+
+static void
+on_power_failure(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	dozo_power(&daemon->dozo, true);
 }
 
 static void
@@ -157,7 +166,8 @@ serve(struct daemon *daemon)
 	r = dozo_start(d, &err);
 	if (r == 0 && (loop_on_signal(d->loop, SIGTERM, on_stop, daemon) != 0 ||
 	    loop_on_signal(d->loop, SIGINT, on_stop, daemon) != 0 ||
-	    loop_on_signal(d->loop, SIGHUP, on_hangup, daemon) != 0))
+	    loop_on_signal(d->loop, SIGHUP, on_hangup, daemon) != 0 ||
+	    loop_on_signal(d->loop, SIGPWR, on_power_failure, daemon) != 0))
 		r = err_set(&err, EIO, "cannot watch for signals");
 	if (r != 0) {
 		complain(&err);

@@ -249,6 +249,10 @@ verb_status(struct req *req)
 		json_array_append_new(pools, pool_json(pool));
 	}
 	config_problems(&h, d);
+	if (d->power_failing)
+		add_problem(&h, "warning", "Volumes with write policy "
+		    "writeback are written through, and slower, until the "
+		    "UPS software reloads dozod.", "the power is failing");
 	target_sessions(d->server, count_session, &sessions);
 	req->result = json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:i, s:i, "
 	    "s:i, s:i, s:i, s:o, s:o}",

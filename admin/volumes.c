@@ -141,6 +141,12 @@ lu_params(const struct dozo_volume *volume, struct scsi_lu_params *params)
 	params->thin = !info.thick;
 }
 
+static bool
+write_back(const struct dozo *d, const struct volume_info *info)
+{
+	return info->policy == WRITE_BACK && !d->power_failing;
+}
+
 struct dozo_volume *
 dozo_volume_add(struct dozo_pool *pool, struct volume *volume, struct err *err)
 {
@@ -161,7 +167,7 @@ dozo_volume_add(struct dozo_pool *pool, struct volume *volume, struct err *err)
 	lu_params(dv, &params);
 	if (pool->dozo->cache != NULL)
 		dv->cached = cache_blk_new(pool->dozo->cache,
-		    volume_blk(volume), info.policy == WRITE_BACK);
+		    volume_blk(volume), write_back(pool->dozo, &info));
 	dv->lu = scsi_lu_new(pool->dozo->loop, dv->cached != NULL ?
 	    dv->cached : volume_blk(volume), &params, &store);
 	if (dv->lu == NULL) {
@@ -210,7 +216,7 @@ dozo_volume_refresh(struct dozo_volume *dv)
 	if (dv->cached != NULL) {
 		cache_blk_refresh(dv->cached);
 		cache_blk_set_write_back(dv->cached,
-		    info.policy == WRITE_BACK);
+		    write_back(dv->pool->dozo, &info));
 	}
 	scsi_lu_set_params(dv->lu, &params);
 }
@@ -221,4 +227,21 @@ dozo_volume_grown(struct dozo_volume *dv)
 	if (dv->cached != NULL)
 		cache_blk_refresh(dv->cached);
 	scsi_lu_capacity_changed(dv->lu);
+}
+
+void
+dozo_power(struct dozo *d, bool failing)
+{
+	struct dozo_pool *pool;
+	struct dozo_volume *dv;
+
+	if (d->power_failing == failing)
+		return;
+	d->power_failing = failing;
+	log_warn("%s", failing ?
+	    "the power is failing: writes no longer end in memory" :
+	    "the power is back: write policies are as configured");
+	TAILQ_FOREACH(pool, &d->pools, link)
+		TAILQ_FOREACH(dv, &pool->volumes, link)
+			dozo_volume_refresh(dv);
 }

@@ -173,7 +173,11 @@ cache_blk_new(struct cache *cache, struct blk *lower, bool write_back)
 void
 cache_blk_set_write_back(struct blk *blk, bool write_back)
 {
-	cache_vol_of(blk)->write_back = write_back;
+	struct cache_vol *vol = cache_vol_of(blk);
+
+	vol->write_back = write_back;
+	if (!write_back)
+		cache_flush_now(vol);
 }
 
 /* --- the end of a device --- */

@@ -51,7 +51,7 @@ struct blk *cache_blk_new(struct cache *cache, struct blk *lower,
     bool write_back);
 /* The same for this device; used, limit and max are the whole cache's. */
 void cache_blk_get_stats(const struct blk *blk, struct cache_stats *stats);
-/* What is dirty stays so until a flush. */
+/* If not, what is dirty begins to be written and flushed at once. */
 void cache_blk_set_write_back(struct blk *blk, bool write_back);
 /* The device's geometry has changed: it has grown. */
 void cache_blk_refresh(struct blk *blk);

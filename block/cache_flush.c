@@ -232,6 +232,13 @@ start_clock(struct cache_vol *vol)
 }
 
 void
+cache_flush_now(struct cache_vol *vol)
+{
+	if (timer_running(&vol->timer))
+		timer_start(vol->blk.loop, &vol->timer, 0, by_clock, vol);
+}
+
+void
 cache_note_dirty(struct cgroup *g)
 {
 	if (!g->listed)

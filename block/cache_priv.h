@@ -339,6 +339,8 @@ void cache_list(struct cgroup *g);
 void cache_note_dirty(struct cgroup *group);
 /* The device has data that it may not have on stable media. */
 void cache_note_unflushed(struct cache_vol *vol);
+/* Do not wait for the clock to write back. */
+void cache_flush_now(struct cache_vol *vol);
 /* Is a sector of the range dirty, or on its way, or about to be rewritten? */
 bool cache_range_dirty(struct cache_vol *vol, uint64_t off, uint64_t len);
 /* Start to write back what is dirty there, as far as works are free. */

@@ -59,6 +59,19 @@ for policy in writeback writethrough writeback durable; do
 	    ctl volume set p/w --write-policy "$policy"
 	sleep 0.3
 done
+check "write-back once more" ctl volume set p/w --write-policy writeback
+sleep 0.3
+kill -PWR "$DOZO_PID"
+sleep 1
+same "power fails: it is told" \
+    "$(ctl status | grep -c "power is failing")" 1
+same "power fails: nothing is in memory only" \
+    "$(ctl stats --json | python3 -c 'import json, sys
+print(json.load(sys.stdin)["cache"]["dirty"])')" 0
+kill -HUP "$DOZO_PID"
+sleep 0.3
+same "power is back" "$(ctl status | grep -c "power is failing")" 0
+check "durable again" ctl volume set p/w --write-policy durable
 for policy in bitmap resync ppl; do
 	check "consistency policy $policy under the writer" \
 	    ctl pool set p --policy "$policy"

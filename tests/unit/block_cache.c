@@ -336,6 +336,23 @@ a_write_back_is_complete_in_memory(void **state)
 }
 
 static void
+no_more_write_back_writes_at_once(void **state)
+{
+	const struct fault_rule slow = { .action = FAULT_DELAY,
+	    .kinds = 1u << IO_READ, .delay_ms = 100 };
+
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 8192, 'w', 0), 0);
+	cache_blk_set_write_back(blk, false);
+	assert_int_equal(blk_fault_add(fault, &slow), 0);
+	assert_int_equal(reads_as(blk, 1 * MIB, 4096, 0), 1);
+	assert_true(stored(0, 8192, 'w'));
+	assert_int_equal(stats().dirty, 0);
+	assert_int_equal(do_write(blk, 0, 4096, 'v', 0), 0);
+	assert_true(stored(0, 4096, 'v'));
+}
+
+static void
 fua_reaches_the_device(void **state)
 {
 	(void)state;
@@ -587,6 +604,7 @@ main(void)
 		TEST(a_failed_write_through_is_forgotten),
 		TEST(zero_and_discard_are_seen),
 		TEST(a_write_back_is_complete_in_memory),
+		TEST(no_more_write_back_writes_at_once),
 		TEST(fua_reaches_the_device),
 		TEST(a_dirty_stripe_is_one_write),
 		TEST(a_stripe_dirty_in_places_is_made_whole),
