@@ -164,7 +164,7 @@ device_slot(struct disk *disk, struct udev *udev, dev_t dev)
 static void
 device_facts(struct disk *disk, dev_t dev)
 {
-	char base[64], path[160], text[16];
+	char base[64], path[160], text[24];
 
 	snprintf(base, sizeof(base), "/sys/dev/block/%u:%u", major(dev),
 	    minor(dev));
@@ -181,6 +181,9 @@ device_facts(struct disk *disk, dev_t dev)
 	snprintf(path, sizeof(path), "%s/queue/rotational", base);
 	read_line(path, text, sizeof(text));
 	disk->rotational = strcmp(text, "1") == 0;
+	snprintf(path, sizeof(path), "%s/size", base);
+	read_line(path, text, sizeof(text));
+	disk->size = strtoull(text, NULL, 10) * 512;
 }
 
 /* Who in the kernel sits on it: the first entry of holders/. */
@@ -237,31 +240,44 @@ probe_contents(struct disk *disk, int fd)
 	blkid_free_probe(probe);
 }
 
+/* What is told without opening it. */
+static void
+node_facts(struct disk *disk, const struct stat *sb, struct udev *udev)
+{
+	disk->present = true;
+	disk->is_device = S_ISBLK(sb->st_mode);
+	disk->dev = disk->is_device ? sb->st_rdev : sb->st_dev;
+	disk->ino = disk->is_device ? 0 : sb->st_ino;
+	disk->size = (uint64_t)sb->st_size;
+	if (!disk->is_device)
+		return;
+	device_facts(disk, sb->st_rdev);
+	device_slot(disk, udev, sb->st_rdev);
+	device_holder(disk, sb->st_rdev);
+}
+
 static void
 look_at(struct disk *disk, struct udev *udev)
 {
-	int fd = open(disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat sb;
+	int fd;
 
 	assert(!disk->present && disk->contents[0] == '\0');
-	if (fd < 0)
+	if (stat(disk->path, &sb) != 0) {
+		disk->why = errno;
 		return;
-	if (fstat(fd, &sb) == 0 &&
-	    (S_ISBLK(sb.st_mode) || S_ISREG(sb.st_mode))) {
-		disk->present = true;
-		disk->dev = S_ISBLK(sb.st_mode) ? sb.st_rdev : sb.st_dev;
-		disk->ino = S_ISBLK(sb.st_mode) ? 0 : sb.st_ino;
-		disk->is_device = S_ISBLK(sb.st_mode);
-		disk->size = (uint64_t)sb.st_size;
-		if (disk->is_device) {
-			if (ioctl(fd, BLKGETSIZE64, &disk->size) != 0)
-				disk->size = 0;
-			device_facts(disk, sb.st_rdev);
-			device_slot(disk, udev, sb.st_rdev);
-			device_holder(disk, sb.st_rdev);
-		}
-		probe_contents(disk, fd);
 	}
+	if (!S_ISBLK(sb.st_mode) && !S_ISREG(sb.st_mode))
+		return;
+	node_facts(disk, &sb, udev);
+	fd = open(disk->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0) {
+		disk->why = errno;
+		return;
+	}
+	if (disk->is_device)	/* else what sysfs says */
+		(void)ioctl(fd, BLKGETSIZE64, &disk->size);
+	probe_contents(disk, fd);
 	close(fd);
 }
 
@@ -308,6 +324,20 @@ disk_name(const struct disk *disk, char *text, size_t size)
 	return text;
 }
 
+int
+disks_error(const struct disk *disk, struct err *err)
+{
+	bool absent = disk->why == ENOENT || disk->why == ENOTDIR;
+
+	if (disk->present && disk->why == 0)
+		return 0;
+	if (!absent && disk->why != 0)
+		return err_open(err, disk->path, disk->why);
+	err_set(err, ENOENT, "there is no disk or image file %s", disk->path);
+	err_hint(err, "`dozoctl disk list` shows the disks.");
+	return -ENOENT;
+}
+
 static bool
 confirmed(const struct disk *disk, const struct disks_erase *erase)
 {
@@ -329,10 +359,8 @@ check_blank(const struct disk *disk, const struct disks_erase *erase,
 	char name[240];
 
 	disk_name(disk, name, sizeof(name));
-	if (!disk->present) {
-		err_set(err, ENOENT, "there is no disk or image file %s",
-		    disk->path);
-		err_hint(err, "`dozoctl disk list` shows the disks.");
+	if (disks_error(disk, err) != 0) {
+		return -err->code;
 	} else if (disk->holder[0] != '\0') {
 		err_set(err, EBUSY, "%s is in use by %s", name, disk->holder);
 		err_hint(err, "Stop that first: `lsblk %s` shows it.",

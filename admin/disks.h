@@ -18,6 +18,7 @@ struct disk {
 	char model[48], serial[48];	/* empty if unknown */
 	uint64_t size;			/* bytes */
 	bool is_device, rotational, present;
+	int why;			/* errno: there, but not to be opened */
 	char contents[128];		/* "ext4 \"home\""; empty = blank */
 	char uuid[UUID_SIZE];		/* of contents, as libblkid has it */
 	char slot[80];			/* where it is plugged in, or empty */
@@ -45,6 +46,9 @@ void disks_fini(struct disks *disks);
  */
 const struct disk *disks_find_member(const struct disks *disks,
     const struct disk *from, const char *uuid);
+
+/* Why it cannot be used as it is: not there, or not to be opened; or 0. */
+int disks_error(const struct disk *disk, struct err *err);
 
 /* What may be lost. */
 struct disks_erase {

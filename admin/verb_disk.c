@@ -80,12 +80,15 @@ add_use(json_t *json, struct dozo *d, const char *path)
 static void
 add_note(json_t *json, const struct dozo *d, const struct disk *disk)
 {
-	char text[400] = "";
+	char text[640] = "";
+	struct err why = { 0 };
 
 	if (json_object_get(json, "pool") != NULL)
 		return;
 	if (disk->holder[0] != '\0')
 		snprintf(text, sizeof(text), "in use by %s", disk->holder);
+	else if (disk->present && disks_error(disk, &why) != 0)
+		snprintf(text, sizeof(text), "%s. %s", why.text, why.hint);
 	for (unsigned i = 0; i < d->doc->npools; i++) {
 		const struct doc_pool *pool = &d->doc->pools[i];
 
@@ -103,12 +106,15 @@ add_note(json_t *json, const struct dozo *d, const struct disk *disk)
 static json_t *
 disk_json(struct dozo *d, const struct disk *disk)
 {
+	bool device = disk->is_device ||
+	    (!disk->present && strncmp(disk->path, "/dev/", 5) == 0);
 	json_t *json = json_pack("{s:s, s:s, s:s, s:s, s:o, s:b, s:b, s:s}",
-	    "path", disk->path, "kind", disk->is_device ? "disk" : "file",
+	    "path", disk->path, "kind", device ? "disk" : "file",
 	    "model", disk->model, "serial", disk->serial,
 	    "size", json_bytes(disk->size),
 	    "rotational", (int)disk->rotational,
 	    "present", (int)disk->present, "contents", disk->contents);
+	struct err why = { 0 };
 
 	assert(disk->path[0] != '\0');
 	if (json == NULL)
@@ -118,6 +124,8 @@ disk_json(struct dozo *d, const struct disk *disk)
 	if (disk->holder[0] != '\0')
 		json_object_set_new(json, "holder",
 		    json_string(disk->holder));
+	if (disk->present && disks_error(disk, &why) != 0)
+		json_object_set_new(json, "error", err_json(&why));
 	add_use(json, d, disk->path);
 	add_note(json, d, disk);
 	return json;
@@ -158,10 +166,11 @@ verb_disk_show_end(struct req *req)
 	assert(req->op.pending == 0);
 	if (w == NULL)
 		return;
-	if (w->disks.n == 0 || !w->disks.disk[0].present)
+	if (w->disks.n == 0)
 		err_set(&req->err, ENOENT, "there is no disk or image file "
 		    "%s", arg_text(req, "path"));
-	else
+	else if (w->disks.disk[0].present ||
+	    disks_error(&w->disks.disk[0], &req->err) == 0)
 		req->result = disk_json(req->dozo, &w->disks.disk[0]);
 	disks_fini(&w->disks);
 }

@@ -28,6 +28,12 @@ void err_hint(struct err *err, const char *fmt, ...)
 
 void err_clear(struct err *err);
 
+/*
+ * `path` could not be opened for `errnum`: says why, and what to do.  Returns
+ * -errnum.
+ */
+int err_open(struct err *err, const char *path, int errnum);
+
 /* Was an error set? */
 #define err_is(e) ((e)->code != 0)
 

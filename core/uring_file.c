@@ -130,31 +130,6 @@ lock_regular(int fd, const char *path, struct err *err)
 }
 
 static int
-open_error(const char *path, int errnum, struct err *err)
-{
-	err_set(err, errnum, "%s cannot be opened: %s", path,
-	    errnum == EBUSY ? "it is in use" : strerror(errnum));
-	switch (errnum) {
-	case EBUSY:
-		err_hint(err, "it may be mounted, part of an md array or LVM, "
-		    "or used by another dozod; `lsblk %s` tells", path);
-		break;
-	case ENOENT:
-		err_hint(err, "check the path; `dozoctl disk list` shows the "
-		    "disks of this machine");
-		break;
-	case EACCES:
-	case EPERM:
-		err_hint(err, "give dozod's user access to it (group disk for "
-		    "devices)");
-		break;
-	default:
-		break;
-	}
-	return -errnum;
-}
-
-static int
 open_fd(const char *path, unsigned flags, struct stat *st, bool *direct,
     struct err *err)
 {
@@ -162,7 +137,7 @@ open_fd(const char *path, unsigned flags, struct stat *st, bool *direct,
 	int fd;
 
 	if (stat(path, st) != 0)
-		return open_error(path, errno, err);
+		return err_open(err, path, errno);
 	if (!S_ISREG(st->st_mode) && !S_ISBLK(st->st_mode)) {
 		err_set(err, EINVAL, "%s is neither a file nor a block device",
 		    path);
@@ -178,12 +153,12 @@ open_fd(const char *path, unsigned flags, struct stat *st, bool *direct,
 		fd = open(path, mode);
 	}
 	if (fd < 0)
-		return open_error(path, errno, err);
+		return err_open(err, path, errno);
 	if (fstat(fd, st) != 0) {
 		int errnum = errno;
 
 		close(fd);
-		return open_error(path, errnum, err);
+		return err_open(err, path, errnum);
 	}
 	return fd;
 }

@@ -87,6 +87,12 @@ const pool = { name: 'tank', level: 'raid5', disk: disks };
 await test('a disk can be looked at before it is used', async () => {
 	same('path', (await call('getDisk', { query: { path: disks[0] }, want: 200 })).json.path, disks[0]);
 	await call('getDisk', { query: { path: '/nonexistent' }, want: 404 });
+	const dead = box.deadDevice();
+	if (dead) {
+		const { json } = await call('getDisk', { query: { path: dead }, want: 200 });
+		same('kind', json.kind, 'disk');
+		ok(json.error?.text, json.error.text.includes('cannot be opened') && json.error.hint);
+	}
 	await call('listDisks', { want: 200 });
 });
 await test('a dry run changes nothing', async () => {

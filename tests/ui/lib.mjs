@@ -129,6 +129,16 @@ page-name = storage.example.org
 		truncateSync(path, size);
 		return path;
 	}
+	// A device that is there and cannot be opened; null where that needs root.
+	deadDevice() {
+		const path = join(this.dir, 'disks', 'dead');
+		try {
+			execFileSync('mknod', [path, 'b', '240', '7'], { stdio: 'pipe' });
+		} catch {
+			return null;
+		}
+		return path;
+	}
 	ctl(...args) {
 		return execFileSync(join(build, 'dozoctl'), ['--socket', join(this.dir, 'control.sock'), ...args],
 			{ stdio: ['pipe', 'pipe', 'pipe'] }).toString();

@@ -152,6 +152,22 @@ await test('each page is reached, titled, and axe finds nothing', async () => {
 		await shot(page, '10' + path.replaceAll('/', '-'));
 	}
 });
+const dead = box.deadDevice();
+if (dead)
+	await test('a device that cannot be opened says why, and is not offered', async () => {
+		await go(page, '/disks');
+		await page.getByLabel('Path of an image file or device').fill(dead);
+		await button(page, 'Look').click();
+		await page.getByRole('row', { name: /dead/ }).getByText(/cannot be opened: .+/).waitFor();
+		await shot(page, '10-disk-error');
+		await go(page, '/wizard');
+		await page.getByLabel('Add image files or devices by path').fill(dead);
+		await button(page, 'Add').click();
+		await page.getByRole('alert').getByText(/cannot be opened/).waitFor();
+		same('rows', await page.getByRole('row', { name: /dead/ }).count(), 0);
+	});
+else
+	skip('a device that cannot be opened says why', 'mknod needs root');
 await test('the overview is live', async () => {
 	await go(page, '/overview');
 	await heading(page, 'Load').waitFor();

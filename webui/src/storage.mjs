@@ -44,7 +44,7 @@ function ReplaceForm({ pool: p, member: m }) {
 	const [typed, setTyped] = useState('');
 	const spares = p.members.filter((x) => x.state === 'spare');
 	const bad = m.spare || m.state === 'missing' || m.state === 'faulty';
-	const free = (disks ?? []).filter((d) => d.present && !d.holder && d.path !== m.path && (!d.pool || (!m.spare && spares.some((x) => x.path === d.path))));
+	const free = (disks ?? []).filter((d) => d.present && !d.error && !d.holder && d.path !== m.path && (!d.pool || (!m.spare && spares.some((x) => x.path === d.path))));
 	const disk = path === '+' ? found : free.find((d) => d.path === path);
 	useEffect(() => {
 		setFound(null);
@@ -56,7 +56,7 @@ function ReplaceForm({ pool: p, member: m }) {
 	return html`<${Failure} error=${error} />${m.spare ? html`<p>${t('A spare waits in the box. When a disk fails, the rebuild onto it begins at once.')}</p>` : html`<dl><dt>${t('Takes the place of')}</dt><dd><strong>${m.path || t('(not there)')}</strong> <${State} value=${m.state} /></dd>
 		<dt>${t('Serial')}</dt><dd>${m.serial || '–'}</dd><dt>${t('Place')}</dt><dd>${m.role}</dd></dl>`}
 		${!bad && html`<p class="note good">${t('It is copied to the new disk while the pool is used, and stays in use until the new one has everything: the pool keeps its redundancy.')}</p>`}
-		<${Form} label=${m.spare ? t('Add') : t('Replace')} danger disabled=${!disk || taken || typed !== word(disk)} submit=${async () => {
+		<${Form} label=${m.spare ? t('Add') : t('Replace')} danger disabled=${!disk || disk.error || taken || typed !== word(disk)} submit=${async () => {
 			const body = { disk: disk.path };
 			if (disk.contents && !isSpare)
 				body.force = true;
@@ -69,7 +69,8 @@ function ReplaceForm({ pool: p, member: m }) {
 			hint=${free.length === 0 && disks ? t('No free disk was found. Plug one in: it is listed at once.') : ''} />
 		${path === '+' && html`<${Field} label=${t('Path of an image file or device')} value=${other} set=${setOther} placeholder="/srv/disk9.img" hint=${other && !found ? t('There is nothing of this name.') : ''} />`}
 		${taken && html`<p class="note failed">${t('It belongs to the pool {pool}.', disk)}</p>`}
-		${disk && !taken && html`${!isSpare && html`<p>${bytes(disk.size)}, ${t('on it:')} <strong>${disk.contents || t('nothing found')}</strong>. ${t('Everything on it is lost.')}</p>`}
+		<${Failure} error=${disk?.error && { message: disk.error.text, hint: disk.error.hint }} />
+		${disk && !disk.error && !taken && html`${!isSpare && html`<p>${bytes(disk.size)}, ${t('on it:')} <strong>${disk.contents || t('nothing found')}</strong>. ${t('Everything on it is lost.')}</p>`}
 			<${Field} label=${disk.serial ? t('Type the serial number {name} of the new disk, as it is on its label', { name: word(disk) }) : t('Type {name} to confirm', { name: word(disk) })} value=${typed} set=${setTyped} />`}<//>`;
 }
 

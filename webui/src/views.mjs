@@ -58,8 +58,8 @@ export function Disks() {
 		${all.length > 0 && html`<div class="card"><${Table} caption=${t('Disks')}
 			head=${[t('Disk'), t('Model, serial'), t('Size'), t('What is on it'), t('Used by')]}
 			rows=${all.map((d) => [html`<strong>${d.path}</strong>${!d.present ? html` <${State} value="missing" />` : html`<small>${d.kind === 'disk' ? (d.rotational ? t('hard disk') : t('solid state')) : t('image file')}</small>`}`,
-				html`${d.model || '–'}<small>${d.serial}</small><small>${d.slot}</small>`, html`<${Size} value=${d.size} />`, d.contents || (d.present ? t('nothing found') : '–'),
-				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : !d.present ? t('cannot be opened') : d.note || t('free')])} /></div>`}
+				html`${d.model || '–'}<small>${d.serial}</small><small>${d.slot}</small>`, html`<${Size} value=${d.size} />`, d.contents || (d.present && !d.error ? t('nothing found') : '–'),
+				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : !d.present ? '–' : d.error ? html`<strong class="s-failed">${d.error.text}</strong><small>${d.error.hint}</small>` : d.note || t('free')])} /></div>`}
 		<div class="card"><h2>${t('Image files')}</h2><p class="soft">${t('Image files work everywhere a disk does. Look at one to see what is on it.')}</p>
 		<${LookAt} found=${(d) => setExtra([...extra.filter((x) => x.path !== d.path), d])} /></div>`;
 }

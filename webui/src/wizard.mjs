@@ -3,7 +3,7 @@
 // review, connect.  Nothing is changed before the review was accepted.
 import { bytes, duration, number, t } from './i18n.mjs';
 import { Connect } from './connect.mjs';
-import { api, Copy, Failure, Field, Form, get, html, isAdmin, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
+import { api, Copy, Failure, Field, Form, get, html, isAdmin, Problem, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
 import { finishJob } from './store.mjs';
 import { newSecret, presets } from './targets.mjs';
 import { policies, policyHint, word } from './storage.mjs';
@@ -23,12 +23,14 @@ function Disks({ w, set, next }) {
 	const [pools] = useLoad('/pools');
 	const [path, setPath] = useState('');
 	const online = (pools ?? []).filter((p) => p.state === 'online');
-	const known = [...(disks ?? []).filter((d) => !d.pool && d.present), ...w.extra.filter((x) => !(disks ?? []).some((d) => d.path === x.path))];
+	const known = [...(disks ?? []).filter((d) => !d.pool && d.present && !d.error), ...w.extra.filter((x) => !(disks ?? []).some((d) => d.path === x.path))];
 	const chosen = (d) => w.disks.some((x) => x.path === d.path);
 	const toggle = (d) => set({ disks: chosen(d) ? w.disks.filter((x) => x.path !== d.path) : [...w.disks, d] });
 	const add = async () => {
 		for (const one of path.split(/\s+/).filter(Boolean)) {
 			const d = await get('/disk?path=' + encodeURIComponent(one));
+			if (d.error)
+				throw new Problem(d.error);
 			if (!known.some((x) => x.path === d.path))
 				set((old) => ({ extra: [...old.extra, d], disks: [...old.disks, d] }));
 		}
