@@ -218,12 +218,12 @@ mismatch_volumes_json(const struct pool *pool, const struct raid_mismatch *mm)
 static json_t *
 mismatches_json(const struct dozo_pool *pool)
 {
-	struct raid_mismatch list[RAID_MISMATCHES];
-	unsigned n = raid_get_mismatches(pool->raid, list);
+	struct raid_scrub_record scrub;
+	const struct raid_mismatch *list = scrub.list;
 	json_t *json = json_array();
 
-	assert(n <= RAID_MISMATCHES);
-	for (unsigned i = 0; i < n; i++)
+	raid_get_scrub(pool->raid, &scrub);
+	for (unsigned i = 0; i < scrub.nlisted; i++)
 		json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:o}",
 		    "offset", json_bytes(list[i].off),
 		    "member_offset", json_bytes(list[i].member_off),

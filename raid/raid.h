@@ -187,7 +187,7 @@ struct raid_info {
 	uint64_t task_rate;			/* bytes/s since it started */
 	uint64_t task_eta;			/* seconds */
 	uint64_t in_doubt;	/* bytes of each member without sure parity */
-	uint64_t mismatches;			/* 4 KiB blocks, last scrub */
+	uint64_t mismatches;		/* the last scrub's, see there */
 };
 void raid_get_info(const struct raid *raid, struct raid_info *info);
 
@@ -261,8 +261,11 @@ int raid_replace(struct raid *raid, unsigned role, const char *path,
 /*
  * Compare the parity of every row in the background; with `repair`, make it
  * right.  -EBUSY with err set if another task runs or the array is degraded.
+ * What is more urgent comes first, then the scrub goes on where it was.
  */
 int raid_scrub(struct raid *raid, bool repair, struct err *err);
+/* Also one that waits. */
+void raid_scrub_cancel(struct raid *raid);
 /*
  * Stop a scrub; a rebuild or resync pauses until the next start or add.  A
  * replacement ends: the new disk stays as a spare.
@@ -278,8 +281,39 @@ struct raid_mismatch {
 	uint64_t member_off;		/* bytes of each member's data */
 	unsigned parity;		/* member that holds the parity */
 };
-unsigned raid_get_mismatches(const struct raid *raid,
-    struct raid_mismatch list[RAID_MISMATCHES]);
+
+enum raid_scrub_state {
+	RAID_SCRUB_NONE,		/* there was none */
+	RAID_SCRUB_RUNNING,		/* or waits for something more urgent */
+	RAID_SCRUB_CANCELLED,
+	RAID_SCRUB_FINISHED,
+};
+
+/* The last scrub.  It is not on the disks: somebody has to keep it. */
+struct raid_scrub_record {
+	enum raid_scrub_state state;
+	bool repair;
+	uint64_t start_s, end_s;	/* wall clock */
+	uint64_t done;			/* bytes of each member, for certain */
+	uint64_t mismatches;		/* blocks of 4 KiB, listed or not */
+	uint64_t unread;		/* bytes of each member, not compared */
+	unsigned nlisted;
+	struct raid_mismatch list[RAID_MISMATCHES];
+};
+void raid_get_scrub(const struct raid *raid, struct raid_scrub_record *record);
+/*
+ * After a start: this was the last scrub; if it had not ended, go on.  Refused
+ * with err set if it does not fit the array, or another one was begun.
+ */
+int raid_scrub_restore(struct raid *raid,
+    const struct raid_scrub_record *record, struct err *err);
+/*
+ * One keeper.  Called from inside steps, until the array has stopped: a
+ * mismatch was found, and is for the keeper to tell; or NULL, the record is
+ * worth storing: a beginning, a checkpoint, an end.
+ */
+typedef void raid_scrub_keeper(void *arg, const struct raid_mismatch *found);
+void raid_set_scrub_keeper(struct raid *raid, raid_scrub_keeper *fn, void *arg);
 
 /*
  * Finish writes in flight, flush, mark clean, close the members and free the

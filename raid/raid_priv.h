@@ -435,7 +435,7 @@ struct sweep {
 	bool running;
 	bool cancel;
 	bool stuck;			/* gave up; not tried again by itself */
-	bool scrub, repair;		/* asked for by the administrator */
+	bool scrub;			/* asked for by the administrator */
 	enum sweep_kind kind;
 	unsigned role;			/* rebuild */
 	uint64_t first, next, end;	/* rows */
@@ -455,6 +455,17 @@ struct sweep {
 /* See whether there is something to sweep, and start. */
 void sweep_kick(struct raid *raid);
 void sweep_get_info(const struct raid *raid, struct raid_info *info);
+/* Is it at a scrub now? */
+bool sweep_scrubs(const struct raid *raid);
+
+/* --- what a scrub finds (scrub.c) --- */
+
+/* A row was compared; false: not for sure, and the scrub stops before it. */
+bool scrub_row(struct raid *raid, const struct row *row);
+/* So many rows are done, on stable media; at the last it is finished. */
+void scrub_checkpoint(struct raid *raid, uint64_t rows);
+/* The sweep has ended: was the scrub cancelled? */
+void scrub_swept(struct raid *raid);
 
 /* --- the array --- */
 
@@ -499,8 +510,9 @@ struct raid {
 	unsigned active;		/* requests in work */
 	uint64_t request_ns;		/* when the last one ended */
 	const struct op *freezer;	/* new requests wait; NULL: none do */
-	struct raid_mismatch mismatch[RAID_MISMATCHES];
-	unsigned nmismatches;
+	struct raid_scrub_record scrub;
+	raid_scrub_keeper *scrub_keeper;
+	void *scrub_arg;
 
 	/* Partial parity logs by role; NULL with other policies. */
 	struct ppl_log *ppl;

@@ -133,7 +133,7 @@ next_task(const struct raid *raid, enum sweep_kind *kind, unsigned *role)
 	*kind = SWEEP_RESYNC;
 	if (raid->missing == 0 && !sweep->stuck && doubt_any(&raid->doubt))
 		return true;
-	*kind = sweep->repair ? SWEEP_REPAIR : SWEEP_CHECK;
+	*kind = raid->scrub.repair ? SWEEP_REPAIR : SWEEP_CHECK;
 	return raid->missing == 0 && sweep->scrub;
 }
 
@@ -169,7 +169,7 @@ choose(struct raid *raid, struct sweep *sweep)
 		sweep->next = sweep_member(raid)->recovered /
 		    raid->map.row_bytes;
 	else
-		raid->nmismatches = 0;
+		sweep->next = raid->scrub.done / raid->map.row_bytes;
 	return SW_BATCH;
 }
 
@@ -286,33 +286,6 @@ start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 	op->step = SW_BATCHED;
 }
 
-static void
-note_mismatches(struct raid *raid, const struct row *row)
-{
-	uint64_t row_off = row->span.row * raid->map.row_bytes;
-	uint64_t stripe = raid_map_stripe(&raid->map, row->span.row);
-
-	raid->sweep.bad += (unsigned)__builtin_popcount(row->bad);
-	for (unsigned i = 0; i < 32; i++) {
-		struct raid_mismatch *mm;
-
-		if ((row->bad >> i & 1) == 0 ||
-		    raid->nmismatches == RAID_MISMATCHES)
-			continue;
-		mm = &raid->mismatch[raid->nmismatches++];
-		mm->member_off = row_off + i * UINT64_C(4096);
-		mm->off = raid_map_offset(&raid->map, stripe, 0,
-		    (uint32_t)(mm->member_off % raid->map.chunk));
-		mm->nblocks = raid->map.ndata;
-		mm->apart = raid->map.chunk;
-		mm->parity = raid_map_parity(&raid->map, stripe);
-		log_warn("array=%s parity differs at byte %llu (member %u, "
-		    "byte %llu of its data)", raid->spec.name,
-		    (unsigned long long)mm->off, mm->parity,
-		    (unsigned long long)mm->member_off);
-	}
-}
-
 /* The resync passes rows that it could not read. */
 static bool
 resynced(struct raid *raid, struct sweep *sweep, const struct row *row)
@@ -330,7 +303,7 @@ resynced(struct raid *raid, struct sweep *sweep, const struct row *row)
 	return true;
 }
 
-/* Rows count up to the first that failed; a scrub or resync goes on. */
+/* Rows count up to the first that failed; a resync goes on. */
 static bool
 end_batch(struct raid *raid, struct sweep *sweep)
 {
@@ -340,8 +313,8 @@ end_batch(struct raid *raid, struct sweep *sweep)
 		struct row *row = sweep->row[i];
 
 		if (is_scrub(sweep)) {
-			note_mismatches(raid, row);
-			sweep->next++;
+			ok = ok && scrub_row(raid, row);
+			sweep->next += ok;
 		} else if (sweep->kind == SWEEP_RESYNC) {
 			ok = resynced(raid, sweep, row) && ok;
 		} else {
@@ -423,7 +396,7 @@ finish(struct raid *raid, struct sweep *sweep)
 		return;
 	}
 	if (is_scrub(sweep))
-		sweep->scrub = false;
+		return;
 	if (sweep->skipped > 0) {
 		sweep->stuck = true;
 		raid_tell(raid, "%llu rows could not be read and stay in "
@@ -456,6 +429,8 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 	}
 	if (sweep->kind == SWEEP_RESYNC)
 		raid_arm_clean(raid);	/* the clean superblock says how far */
+	if (is_scrub(sweep))
+		scrub_checkpoint(raid, sweep->next);
 	if (sweep->next == sweep->end)
 		finish(raid, sweep);
 	raid_record(raid, op);
@@ -464,13 +439,11 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 static enum sweep_step
 after_checkpoint(struct raid *raid, struct sweep *sweep)
 {
-	if (sweep->cancel && is_scrub(sweep))
-		sweep->scrub = false;
 	if (sweep->cancel || raid->failed)
 		return SW_END;
 	if (sweep->next == sweep->end)
 		return SW_CHOOSE;
-	if (sweep->kind == SWEEP_RESYNC && raid->missing != 0)
+	if (!is_filling(sweep) && raid->missing != 0)
 		return SW_CHOOSE;
 	if (filling_failed(raid) || outranked(raid, sweep))
 		return SW_CHOOSE;
@@ -483,7 +456,7 @@ flush_written(struct raid *raid, struct sweep *sweep, struct op *op)
 	doubt_copy(&sweep->doubt, &raid->doubt);
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		sweep->flush[r].result = 0;
-		if (!is_scrub(sweep))
+		if (sweep->kind != SWEEP_CHECK)
 			member_submit(&raid->member[r], &sweep->flush[r],
 			    IO_FLUSH, 0, 0, NULL, 0, 0, op);
 	}
@@ -492,9 +465,15 @@ flush_written(struct raid *raid, struct sweep *sweep, struct op *op)
 static void
 sweep_end(struct raid *raid, struct sweep *sweep)
 {
+	enum sweep_kind kind;
+	unsigned role;
+
 	sweep->stuck |= sweep->cancel;
 	sweep->running = sweep->cancel = false;
 	op_end(&sweep->op);
+	scrub_swept(raid);
+	if (next_task(raid, &kind, &role))	/* since the last look */
+		sweep_kick(raid);
 	op_wake_all(&raid->idle_waiting);
 }
 
@@ -578,22 +557,6 @@ sweep_kick(struct raid *raid)
 
 /* --- for the administrator --- */
 
-int
-raid_scrub(struct raid *raid, bool repair, struct err *err)
-{
-	if (raid->failed || raid->missing != 0 || rebuilding_role(raid) >= 0)
-		return err_set(err, EBUSY, "array %s is not complete: there is "
-		    "no parity to check", raid->spec.name);
-	if (raid->sweep.running)
-		return err_set(err, EBUSY, "array %s is busy with another task",
-		    raid->spec.name);
-	raid->sweep.scrub = true;
-	raid->sweep.stuck = false;	/* first what is still in doubt */
-	raid->sweep.repair = repair;
-	sweep_kick(raid);
-	return 0;
-}
-
 void
 raid_task_cancel(struct raid *raid)
 {
@@ -603,17 +566,17 @@ raid_task_cancel(struct raid *raid)
 	    sweep->kind == SWEEP_REPLACE)) {
 		raid->heir_unwanted = true;	/* outranks the copy */
 		sweep_kick(raid);
+	} else if (sweep_scrubs(raid)) {
+		raid_scrub_cancel(raid);
 	} else if (sweep->running) {
 		raid->sweep.cancel = true;
 	}
 }
 
-unsigned
-raid_get_mismatches(const struct raid *raid,
-    struct raid_mismatch list[RAID_MISMATCHES])
+bool
+sweep_scrubs(const struct raid *raid)
 {
-	memcpy(list, raid->mismatch, raid->nmismatches * sizeof(list[0]));
-	return raid->nmismatches;
+	return raid->sweep.running && is_scrub(&raid->sweep);
 }
 
 void
@@ -623,7 +586,7 @@ sweep_get_info(const struct raid *raid, struct raid_info *info)
 	uint64_t ns, bytes;
 
 	info->task = RAID_TASK_NONE;
-	info->mismatches = is_scrub(sweep) ? sweep->bad : 0;
+	info->mismatches = raid->scrub.mismatches;
 	if (!sweep->running || sweep->end == 0)
 		return;
 	info->task = sweep_task(sweep);

@@ -529,7 +529,8 @@ static void
 scrub_names_and_repairs_what_is_wrong(void **state)
 {
 	struct world *w = &world;
-	struct raid_mismatch list[RAID_MISMATCHES];
+	struct raid_scrub_record record;
+	const struct raid_mismatch *list = record.list;
 	struct err err = { 0 };
 	unsigned st[3] = { 101, 120, 125 };
 
@@ -550,7 +551,9 @@ scrub_names_and_repairs_what_is_wrong(void **state)
 	assert_int_equal(raid_scrub(w->raid, false, NULL), -EBUSY);
 	wait_for_task(w);
 	assert_int_equal(info.mismatches, 3);
-	assert_int_equal(raid_get_mismatches(w->raid, list), 3);
+	raid_get_scrub(w->raid, &record);
+	assert_int_equal(record.state, RAID_SCRUB_FINISHED);
+	assert_int_equal(record.nlisted, 3);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(list[i].member_off, st[i] * 16384 + 8192);
 		assert_int_equal(list[i].off, st[i] * 3 * 16384 + 8192);
