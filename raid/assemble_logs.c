@@ -224,12 +224,13 @@ doubt_before(struct assembly *a, const struct doubt *record, bool found,
 	if (off != 0 && found)
 		found = round_down(doubt_next(record, 0),
 		    raid->map.row_bytes) == from;
-	if (found && raid->doubt.n == 0 && (off != 0 || raid->ppl != NULL)) {
+	if (found && !doubt_any(&raid->doubt) &&
+	    (off != 0 || raid->ppl != NULL)) {
 		doubt_copy(&raid->doubt, record);
 	} else if (found && (off != 0 || raid->ppl != NULL)) {
-		for (unsigned i = 0; i < record->n; i++)
-			doubt_add(&raid->doubt, record->range[i].lo,
-			    record->range[i].hi);
+		for (unsigned i = 0; i < record->set.n; i++)
+			doubt_add(&raid->doubt, record->set.range[i].lo,
+			    record->set.range[i].hi);
 	} else if (raid->bitmap != NULL && !raid->bitmap->private) {
 		bitmap_doubt(raid, from, &raid->doubt);
 	} else if (off != 0 || whole || sum->recovered == 0) {
@@ -282,8 +283,8 @@ settle_heirs(struct assembly *a, bool whole, const struct replay_sum *sum)
 static bool
 all_in_doubt(const struct raid *raid)
 {
-	return raid->doubt.n == 1 && raid->doubt.range[0].lo == 0 &&
-	    raid->doubt.range[0].hi == raid->map.member_size;
+	return raid->doubt.set.n == 1 && raid->doubt.set.range[0].lo == 0 &&
+	    raid->doubt.set.range[0].hi == raid->map.member_size;
 }
 
 /*

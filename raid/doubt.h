@@ -22,20 +22,14 @@
 #include "core/io.h"
 #include "core/op.h"
 #include "raid/map.h"
+#include "raid/ranges.h"
 
 #define DOUBT_SLOT	(UINT32_C(128) * 1024)
-#define DOUBT_HEAD	64u
-#define DOUBT_MAX	((DOUBT_SLOT - DOUBT_HEAD) / 16)
+#define DOUBT_MAX	RANGES_ROOM(DOUBT_SLOT)
 
-struct doubt_range {
-	uint64_t lo, hi;
-};
-
-/* Sorted; ranges neither overlap nor touch. */
 struct doubt {
+	struct ranges set;
 	bool blank;			/* nothing has been written there */
-	unsigned n;
-	struct doubt_range *range;	/* DOUBT_MAX of them */
 };
 
 /* --- pure --- */
@@ -44,25 +38,41 @@ struct doubt {
 bool doubt_init(struct doubt *doubt);
 void doubt_fini(struct doubt *doubt);
 void doubt_clear(struct doubt *doubt);
-/*
- * Not blank from now on.  With no room for one more range the set grows by
- * what lies between two.
- */
+/* Not blank from now on. */
 void doubt_add(struct doubt *doubt, uint64_t lo, uint64_t hi);
-/* Take out; false, with nothing changed, if there is no room to split. */
-bool doubt_settle(struct doubt *doubt, uint64_t lo, uint64_t hi);
-bool doubt_overlaps(const struct doubt *doubt, uint64_t lo, uint64_t hi);
-/* The first byte in doubt at or after `from`; UINT64_MAX if there is none. */
-uint64_t doubt_next(const struct doubt *doubt, uint64_t from);
-/* Take out what is not in `max`. */
-void doubt_limit(struct doubt *doubt, const struct doubt *max);
-uint64_t doubt_bytes(const struct doubt *doubt);
 void doubt_copy(struct doubt *dst, const struct doubt *src);
 bool doubt_equal(const struct doubt *a, const struct doubt *b);
+
+/* As with any set of ranges. */
 static inline bool
 doubt_any(const struct doubt *doubt)
 {
-	return doubt->n > 0;
+	return ranges_any(&doubt->set);
+}
+static inline bool
+doubt_settle(struct doubt *doubt, uint64_t lo, uint64_t hi)
+{
+	return ranges_settle(&doubt->set, lo, hi);
+}
+static inline bool
+doubt_overlaps(const struct doubt *doubt, uint64_t lo, uint64_t hi)
+{
+	return ranges_overlap(&doubt->set, lo, hi);
+}
+static inline uint64_t
+doubt_next(const struct doubt *doubt, uint64_t from)
+{
+	return ranges_next(&doubt->set, from);
+}
+static inline void
+doubt_limit(struct doubt *doubt, const struct doubt *max)
+{
+	ranges_limit(&doubt->set, &max->set);
+}
+static inline uint64_t
+doubt_bytes(const struct doubt *doubt)
+{
+	return ranges_bytes(&doubt->set);
 }
 
 /* Fill DOUBT_SLOT bytes; returns how many of them matter. */

@@ -112,7 +112,7 @@ static bool
 much_in_doubt(const struct raid *raid)
 {
 	return doubt_bytes(&raid->doubt) > DOUBT_LISTED ||
-	    raid->doubt.n > BBLOG_ENTRIES / 4;
+	    raid->doubt.set.n > BBLOG_ENTRIES / 4;
 }
 
 static bool

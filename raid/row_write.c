@@ -198,7 +198,7 @@ row_write_plan(struct row *row, struct op *op)
 	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
 	    &raid->map, &row->span, missing, avoid, doubt);
 	row->settles = row->result == 0 && doubt && renews_lost(row, missing);
-	if (row->settles && raid->doubt.n == DOUBT_MAX)
+	if (row->settles && raid->doubt.set.n == DOUBT_MAX)
 		row->result = -EIO;	/* it could not be read again */
 	if (row->result == 0)
 		row_reserve(raid, &row->work, bounce_slots(row), op);

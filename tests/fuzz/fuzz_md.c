@@ -146,9 +146,9 @@ doubt(uint8_t *buf, bool fix)
 		put32(buf + 32, buf[32]);
 		memcpy(buf, "DOZOBTB1", 8);
 		memcpy(buf + 8, uuid, sizeof(uuid));
-		put32(buf + 40, 0);
-		put32(buf + 40, ppl_crc(buf, DOUBT_HEAD) ^ ppl_crc(buf +
-		    DOUBT_HEAD, 16 * (size_t)buf[32]));
+		put32(buf + 36, 0);
+		put32(buf + 36, ppl_crc(buf, RANGES_HEAD) ^ ppl_crc(buf +
+		    RANGES_HEAD, 16 * (size_t)buf[32]));
 	}
 	if (doubt_decode(&set, buf, uuid, size, &generation)) {
 		(void)doubt_encode(&set, uuid, generation, buf);

@@ -21,9 +21,10 @@ static struct raid_info info;
 static void
 check_set(const struct doubt *d, const uint8_t *want)
 {
-	for (unsigned i = 0; i < d->n; i++) {
-		assert_true(d->range[i].lo < d->range[i].hi);
-		assert_true(i == 0 || d->range[i - 1].hi < d->range[i].lo);
+	for (unsigned i = 0; i < d->set.n; i++) {
+		assert_true(d->set.range[i].lo < d->set.range[i].hi);
+		assert_true(i == 0 ||
+		    d->set.range[i - 1].hi < d->set.range[i].lo);
 	}
 	for (unsigned i = 0; i < BYTES; i++) {
 		uint64_t next = i;
@@ -80,13 +81,13 @@ a_full_set_grows_rather_than_forgets(void **state)
 	assert_true(doubt_init(&d));
 	for (uint64_t i = 0; i < DOUBT_MAX; i++)
 		doubt_add(&d, i * 100, i * 100 + (i == 50 ? 60 : 50));
-	assert_int_equal(d.n, DOUBT_MAX);
+	assert_int_equal(d.set.n, DOUBT_MAX);
 	assert_false(doubt_settle(&d, 110, 120));	/* it would split */
 	assert_true(doubt_overlaps(&d, 110, 120));
 	assert_true(doubt_settle(&d, 100, 150));
 	doubt_add(&d, DOUBT_MAX * 100, DOUBT_MAX * 100 + 1);
 	doubt_add(&d, DOUBT_MAX * 100 + 50, DOUBT_MAX * 100 + 51);
-	assert_int_equal(d.n, DOUBT_MAX);
+	assert_int_equal(d.set.n, DOUBT_MAX);
 	assert_true(doubt_overlaps(&d, DOUBT_MAX * 100, DOUBT_MAX * 100 + 1));
 	assert_true(doubt_overlaps(&d, 5060, 5100));	/* narrowest gap */
 	assert_false(doubt_overlaps(&d, 100, 200));
@@ -122,7 +123,7 @@ a_record_decodes_as_it_was_encoded(void **state)
 	doubt_clear(&d);
 	doubt_encode(&d, uuid, 100, buf);
 	assert_true(doubt_decode(&e, buf, uuid, 8192, &generation));
-	assert_int_equal(e.n, 0);
+	assert_int_equal(e.set.n, 0);
 	doubt_fini(&d);
 	doubt_fini(&e);
 }
@@ -301,7 +302,7 @@ a_rebuild_does_not_trust_what_is_in_doubt(void **state)
 		for (unsigned d = 0; d < 2; d++)
 			assert_int_equal(write_model(w, chunk_off(w, st, d),
 			    CHUNK, 0), 0);
-	assert_int_equal(w->raid->doubt.n, 0);
+	assert_int_equal(w->raid->doubt.set.n, 0);
 	compare_all(w);
 	w->ram[lost] = w->ram[3];
 	assert_int_equal(parity_errors(w), 0);
@@ -563,9 +564,9 @@ a_resync_goes_on_behind_an_unreadable_row(void **state)
 		assert_int_equal(w->raid->member[role].data_off, 2 * MIB);
 		wait_task_end(w, &info);
 		assert_false(info.clean);
-		assert_int_equal(w->raid->doubt.n, 1);
-		assert_int_equal(w->raid->doubt.range[0].lo, 64 * CHUNK);
-		assert_int_equal(w->raid->doubt.range[0].hi, 65 * CHUNK);
+		assert_int_equal(w->raid->doubt.set.n, 1);
+		assert_int_equal(w->raid->doubt.set.range[0].lo, 64 * CHUNK);
+		assert_int_equal(w->raid->doubt.set.range[0].hi, 65 * CHUNK);
 		assert_int_equal(info.in_doubt, CHUNK);
 		assert_int_equal(parity_errors(w), CHUNK / 8);
 		assert_int_equal(reads_right(w, bad, 512), -EIO);
@@ -578,7 +579,7 @@ a_resync_goes_on_behind_an_unreadable_row(void **state)
 	}
 	/* Once all of it is written again nothing is in doubt. */
 	assert_int_equal(write_model(w, chunk_off(w, 64, 0), 2 * CHUNK, 0), 0);
-	assert_int_equal(w->raid->doubt.n, 0);
+	assert_int_equal(w->raid->doubt.set.n, 0);
 	blk_fault_clear(w->fault[role]);
 	wait_clean(w);
 	assert_int_equal(parity_errors(w), 0);
