@@ -479,8 +479,9 @@ raid_stop_run(struct op *op)
 		op->step = ST_CLOSE;
 		return;
 	case ST_CLOSE:
-		if (raid->sb_running) {
-			op_wait(&raid->sb_waiting, op);
+		if (raid->sb_running || raid->ghosts > 0) {
+			op_wait(raid->sb_running ? &raid->sb_waiting :
+			    &raid->idle_waiting, op);
 			return;
 		}
 		stop_close(stop);

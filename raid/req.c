@@ -349,7 +349,9 @@ raid_freeze(struct raid *raid, struct timer *timer, struct op *op)
 		op_wait(&raid->idle_waiting, op);
 		return false;
 	}
-	if (raid->freezer == NULL && any_late(raid)) {	/* may take long */
+	if (any_late(raid)) {		/* may take long: let requests in */
+		if (raid->freezer == op)
+			raid_thaw(raid);
 		op_sleep(raid->loop, timer, LATE_MS, op);
 		return false;
 	}

@@ -12,16 +12,24 @@ static struct world world;
 static struct raid_assemble as;
 static struct raid_info info;
 
+/* Members, and perhaps disks that have no place. */
 static void
-start(struct world *w, unsigned n)
+start_with(struct world *w, unsigned n, unsigned others)
 {
 	memset(w, 0, sizeof(*w));
-	world_disks(w, n, 1 * MIB, 512);
+	world_disks(w, n + others, 1 * MIB, 512);
+	w->n = n;
 	world_create_policy(w, RAID_LEFT_SYMMETRIC, CHUNK, RAID_POLICY_PPL);
 	for (unsigned i = 0; i < 5; i++)
 		assert_int_equal(batch(w, 100 * 1024), 0);
 	raid_set_deadline(w->raid, DEADLINE);
 	w->raid->dead_ms = DEAD;
+}
+
+static void
+start(struct world *w, unsigned n)
+{
+	start_with(w, n, 0);
 }
 
 static void
@@ -245,6 +253,54 @@ the_last_leg_of_a_degraded_array_is_waited_for(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* Its request becomes a ghost while the array is frozen for the exchange. */
+static void
+a_member_with_a_ghost_is_not_exchanged(void **state)
+{
+	struct world *w = &world;
+	struct one_io io;
+
+	(void)state;
+	start_with(w, 3, 1);
+	assert_int_equal(add(w, 3, true), 0);
+	stall(w, 1, 1u << IO_FLUSH);
+	one_io_start(&io, raid_blk(w->raid), IO_FLUSH, 0, 0, NULL, 0);
+	wait_ms(w, DEADLINE / 3);
+	assert_int_equal(fail_member_now(w, 1), 0);
+	loop_run_op(w->loop, &io.op);
+	wait_ms(w, DEADLINE);
+	assert_int_equal(w->raid->ghosts, 1);
+	assert_ptr_equal(w->raid->member[1].blk, &w->keep[1].blk);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 'g', 0), 0);
+	blk_fault_clear(w->fault[1]);
+	do {
+		wait_ms(w, 5);
+		raid_get_info(w->raid, &info);
+	} while (info.degraded > 0);
+	assert_ptr_equal(w->raid->member[1].blk, &w->keep[3].blk);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+the_array_is_stopped_when_its_last_ghost_has_ended(void **state)
+{
+	struct world *w = &world;
+	struct raid_stop stop;
+
+	(void)state;
+	start(w, 3);
+	w->raid->dead_ms = 100;
+	stall(w, 2, 1u << IO_WRITE);
+	stop = (struct raid_stop){ .raid = w->raid };
+	raid_stop_start(&stop, NULL);
+	wait_ms(w, DEAD);
+	assert_false(stop.op.ended);
+	blk_fault_clear(w->fault[2]);
+	loop_run_op(w->loop, &stop.op);
+	assert_int_equal(stop.err.code, 0);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -257,6 +313,9 @@ main(void)
 		cmocka_unit_test(a_flush_that_never_ends_fails_the_member),
 		cmocka_unit_test(
 		    the_last_leg_of_a_degraded_array_is_waited_for),
+		cmocka_unit_test(a_member_with_a_ghost_is_not_exchanged),
+		cmocka_unit_test(
+		    the_array_is_stopped_when_its_last_ghost_has_ended),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
