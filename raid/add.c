@@ -90,13 +90,27 @@ check_size(const struct raid_add *add, struct addition *a, struct err *err)
 	return 0;
 }
 
+/* By another disk?  One that is faulty may come back as it was. */
+static bool
+number_used(struct raid *raid, uint32_t number, const uint8_t device_uuid[16])
+{
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		const struct member *m = raid_disk(raid, i);
+
+		if (m->blk != NULL && m->sb.dev_number == number &&
+		    memcmp(m->sb.device_uuid, device_uuid, 16) != 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Was it a member that has all but what the bitmap names?  Its events must be
  * those of a time since which nothing was forgotten, and we must have been
  * the last to write it.
  */
 static bool
-is_former(const struct raid *raid, const struct sb1 *sb)
+is_former(struct raid *raid, const struct sb1 *sb)
 {
 	unsigned role = sb1_role(sb, sb->dev_number);
 
@@ -111,6 +125,7 @@ is_former(const struct raid *raid, const struct sb1 *sb)
 	    (sb->feature_map & SB1_RECOVERY) == 0 &&
 	    (sb->utime >> 40) != 0 && sb->events <= raid->events &&
 	    sb->events >= raid->bitmap->sb.events_cleared &&
+	    !number_used(raid, sb->dev_number, sb->device_uuid) &&
 	    (raid->ppl == NULL || ppl_has_area(sb));
 }
 
@@ -132,22 +147,15 @@ check(struct raid_add *add, struct addition *a)
 
 /* A slot in the table that nobody here has, best one that nobody had. */
 static uint32_t
-free_number(struct raid *raid, const struct sb1 *table)
+free_number(struct raid *raid, const struct sb1 *table,
+    const uint8_t device_uuid[16])
 {
 	uint32_t best = UINT32_MAX;
 
-	for (uint32_t d = table->max_dev; d-- > 0;) {
-		bool used = false;
-
-		for (unsigned i = 0; i < raid_ndisks(raid); i++) {
-			const struct member *m = raid_disk(raid, i);
-
-			used |= member_live(m) && m->sb.dev_number == d;
-		}
-		if (!used && (table->roles[d] == SB1_ROLE_SPARE ||
-		    best == UINT32_MAX))
+	for (uint32_t d = table->max_dev; d-- > 0;)
+		if (!number_used(raid, d, device_uuid) &&
+		    (table->roles[d] == SB1_ROLE_SPARE || best == UINT32_MAX))
 			best = d;
-	}
 	return best;
 }
 
@@ -191,7 +199,7 @@ attach(struct raid_add *add, struct addition *a)
 		return;
 	}
 	m->sb = like->sb;
-	m->sb.dev_number = free_number(raid, &like->sb);
+	m->sb.dev_number = free_number(raid, &like->sb, a->device_uuid);
 	m->sb.feature_map &= ~(SB1_RECOVERY | SB1_RECOVERY_BITMAP |
 	    SB1_BAD_BLOCKS);
 	memcpy(m->sb.device_uuid, a->device_uuid, 16);

@@ -178,6 +178,32 @@ clash(struct assembly *a, unsigned i, unsigned k, const char *what)
 }
 
 /*
+ * A disk that was away, and its number in the table was given to another one:
+ * what the table says is about the other.
+ */
+static void
+reject_renumbered(struct assembly *a)
+{
+	for (unsigned i = 0; i < a->n; i++) {
+		const struct sb1 *sb = &a->probe[i].sb;
+
+		for (unsigned k = 0; k < a->n && !a->out[i]; k++) {
+			const struct sb1 *other = &a->probe[k].sb;
+			struct err *why;
+
+			if (a->out[k] || sb->dev_number != other->dev_number ||
+			    sb->events >= other->events || memcmp(
+			    sb->device_uuid, other->device_uuid, 16) == 0)
+				continue;
+			why = reject(a, i);
+			err_set(why, ESTALE, "%s has its place in the table "
+			    "now", cand_name(a, k));
+			err_hint(why, "add it again");
+		}
+	}
+}
+
+/*
  * Two for one role: one is the heir of the other, or it was a spare that was
  * to become the heir, or it was the heir and became a spare.
  */
@@ -388,7 +414,10 @@ choose(struct assembly *a)
 	int rc;
 
 	reject_unreadable(a);
-	if ((rc = choose_array(a)) < 0 || (rc = find_best(a)) < 0)
+	if ((rc = choose_array(a)) < 0)
+		return rc;
+	reject_renumbered(a);
+	if ((rc = find_best(a)) < 0)
 		return rc;
 	spec_from_sb(&spec, a->best);
 	if ((rc = raid_map_init(&a->map, spec.level, spec.layout,

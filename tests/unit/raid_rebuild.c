@@ -592,10 +592,84 @@ a_scrub_can_be_cancelled(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* This spare is rebuilt in place of member 0, and found as that. */
+static void
+check_takes_over(struct world *w, unsigned spare)
+{
+	assert_int_equal(fail_member_now(w, 0), 0);
+	do {
+		wait_ms(w, 5);
+		raid_get_info(w->raid, &info);
+	} while (info.degraded > 0);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 1u << 0, false);
+	if (as.raid == NULL)
+		print_message("%s\n", as.err.text);
+	assert_non_null(as.raid);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	assert_string_equal(info.member[0].path, w->keep[spare].blk.name);
+	compare_all(w);
+}
+
+/* Else the next disk got it, and both were found with one entry. */
+static void
+a_faulty_spare_keeps_its_number(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 2, RAID_POLICY_PPL);
+	assert_int_equal(add(w, 3, false), 0);
+	add_fault(w, 3, (struct fault_rule){ .action = FAULT_ERROR,
+	    .err = EIO, .kinds = 1u << IO_WRITE });
+	wait_ms(w, SAFE_MODE_MS + 100);		/* clean superblocks */
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.member[3].state, RAID_MEMBER_FAULTY);
+	blk_fault_clear(w->fault[3]);
+	assert_int_equal(add(w, 4, false), 0);
+	check_takes_over(w, 4);
+	assert_int_equal(as.nrejected, 1);
+	assert_int_equal(as.rejected[0].why.code, ESTALE);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_spare_whose_number_was_given_away_is_stale(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 2, RAID_POLICY_PPL);
+	assert_int_equal(add(w, 3, false), 0);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 1u << 3, false);
+	assert_non_null(as.raid);
+	assert_int_equal(add(w, 4, true), 0);
+	assert_int_equal(array_stop(w), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		assemble_without(w, &as, 0, false);
+		assert_non_null(as.raid);
+		assert_int_equal(as.nrejected, 1 - i);
+		if (i == 1)
+			continue;
+		assert_ptr_equal(as.rejected[0].blk, &w->keep[3].blk);
+		assert_int_equal(as.rejected[0].why.code, ESTALE);
+		assert_int_equal(add(w, 3, true), 0);
+		assert_int_equal(array_stop(w), 0);
+	}
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.nmembers, 5);
+	check_takes_over(w, 3);
+	assert_int_equal(world_stop(w), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_faulty_spare_keeps_its_number),
+		cmocka_unit_test(a_spare_whose_number_was_given_away_is_stale),
 		cmocka_unit_test(a_new_disk_is_rebuilt_under_load),
 		cmocka_unit_test(
 		    a_request_does_not_wait_for_all_of_a_rebuild),
