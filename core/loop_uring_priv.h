@@ -21,7 +21,7 @@ enum uring_tag {
 	TAG_MASK = 7,
 };
 
-#define LOOP_SIGNALS_MAX 4
+#define LOOP_SIGNALS_MAX 8
 
 struct loop {
 	struct op_sched sched;
