@@ -10,6 +10,11 @@ vm_ready() {
 	    skip_all "$_why"
 }
 
+sha() {
+	_sum=$(sha256sum <"$1")
+	echo "${_sum%% *}"
+}
+
 # guest_start SCRIPT OPTION...: run tests/vm/SCRIPT in the background, as
 # $guest_pid; its lines go to guest.out.  Killing it cuts the guest's power.
 guest_start() {

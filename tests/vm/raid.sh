@@ -23,11 +23,6 @@ images() {
 	done
 }
 
-sha() {
-	_sum=$(sha256sum <"$1")
-	echo "${_sum%% *}"
-}
-
 random() {
 	head -c "$2" /dev/urandom >"$DOZO_DIR/$1"
 }

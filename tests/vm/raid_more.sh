@@ -13,11 +13,6 @@ mdarray=$srcdir/tests/interop/mdarray.py
 vm_ready
 dozo_dir vm-more
 
-sha() {
-	_sum=$(sha256sum <"$1")
-	echo "${_sum%% *}"
-}
-
 # images NAME SUFFIX...: paths of images, made if need be.
 images() {
 	_name=$1

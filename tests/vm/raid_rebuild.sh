@@ -11,11 +11,6 @@ mdarray=$srcdir/tests/interop/mdarray.py
 vm_ready
 dozo_dir vm-rebuild
 
-sha() {
-	_sum=$(sha256sum <"$1")
-	echo "${_sum%% *}"
-}
-
 head -c 3000320 /dev/urandom >"$DOZO_DIR/data"
 # name:members:policy:member lost by us:in Linux:ms that we rebuild
 arrays="r3:3:resync:1:0:10 l3:3:ppl:2:1:0 l4:4:ppl:0:2:20 r4:4:resync:3:1:40"

@@ -14,11 +14,6 @@ dozo_dir vm-rounds
 seed=${SEED:-$$}
 echo "# SEED=$seed ROUNDS=${ROUNDS:-3}"
 
-sha() {
-	_sum=$(sha256sum <"$1")
-	echo "${_sum%% *}"
-}
-
 # draw LIMIT: a number below it, in $drawn.
 draw() {
 	seed=$(((seed * 1103515245 + 12345) & 0x7fffffff))
