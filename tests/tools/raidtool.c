@@ -6,6 +6,7 @@
  *	create			make an array; "missing" stands for no member
  *	write=FILE[@OFFSET]	write the file's bytes to the array
  *	read=FILE		dump the whole array into the file
+ *	refuse=N@OFFSET+LEN	from now on image N fails writes there
  *	fail=ROLE		treat that member as faulty
  *	add=IMAGE		give the array one more disk
  *	replace=ROLE:IMAGE	give it one to replace that member by copy
@@ -15,9 +16,12 @@
  *	info			print what the array says of itself
  * Several commands may be given, joined with commas.  -d starts although an
  * expected member is missing; -x crashes: exits without stopping the array.
+ * What cannot be read or written is told in blocks of 4 KiB, read as zeroes,
+ * and makes the exit status 1; the rest is done.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,12 +31,13 @@
 #include "raid/raid.h"
 
 #define PIECE ((size_t)1 << 20)
+#define BLOCK ((size_t)4096)
 
 struct tool {
 	struct loop *loop;
 	struct raid *raid;
 	struct raid_spec spec;
-	bool degraded, crash;
+	bool degraded, crash, lost;
 	struct blk *blks[RAID_MEMBERS_MAX * 2];
 	unsigned nblks;
 };
@@ -79,8 +84,8 @@ static const struct op_type tool_io_type = {
 	.name = "raidtool", .run = tool_io_run,
 };
 
-static void
-do_io(struct tool *tool, enum io_kind kind, uint64_t off, void *buf,
+static int
+try_io(struct tool *tool, enum io_kind kind, uint64_t off, void *buf,
     size_t len)
 {
 	struct tool_io t = { .blk = raid_blk(tool->raid) };
@@ -89,11 +94,27 @@ do_io(struct tool *tool, enum io_kind kind, uint64_t off, void *buf,
 	io_init(&t.io, kind, off, len, &t.iov, 1, 0);
 	op_start(&t.op, &tool_io_type, loop_sched(tool->loop), NULL);
 	loop_run_op(tool->loop, &t.op);
-	if (t.io.result != 0) {
-		fprintf(stderr, "raidtool: %s at %llu: %s\n",
-		    io_kind_name(kind), (unsigned long long)off,
-		    strerror(-t.io.result));
-		exit(1);
+	return t.io.result;
+}
+
+static void
+do_io(struct tool *tool, enum io_kind kind, uint64_t off, uint8_t *buf,
+    size_t len)
+{
+	if (try_io(tool, kind, off, buf, len) == 0)
+		return;
+	for (size_t at = 0, n; at < len; at += n) {
+		int result;
+
+		n = MIN(len - at, BLOCK - (off + at) % BLOCK);
+		result = try_io(tool, kind, off + at, buf + at, n);
+		if (result == 0)
+			continue;
+		printf("%s of %zu at %llu: %s\n", io_kind_name(kind), n,
+		    (unsigned long long)(off + at), strerror(-result));
+		if (kind == IO_READ)
+			memset(buf + at, 0, n);
+		tool->lost = true;
 	}
 }
 
@@ -176,6 +197,20 @@ cmd_read(struct tool *tool, const char *path)
 	}
 	close(fd);
 	free(buf);
+}
+
+static void
+cmd_refuse(struct tool *tool, char *arg)
+{
+	struct fault_rule rule = { .action = FAULT_ERROR, .err = EIO,
+		.kinds = 1u << IO_WRITE };
+	unsigned n;
+
+	if (sscanf(arg, "%u@%" SCNu64 "+%" SCNu64, &n, &rule.off,
+	    &rule.len) != 3 || n >= tool->nblks || tool->blks[n] == NULL)
+		exit(2);
+	if (blk_fault_add(tool->blks[n], &rule) < 0)
+		die_errno(arg);
 }
 
 static void
@@ -298,6 +333,8 @@ run_command(struct tool *tool, char *cmd)
 		cmd_write(tool, arg);
 	else if (strcmp(cmd, "read") == 0 && arg != NULL)
 		cmd_read(tool, arg);
+	else if (strcmp(cmd, "refuse") == 0 && arg != NULL)
+		cmd_refuse(tool, arg);
 	else if (strcmp(cmd, "fail") == 0 && arg != NULL)
 		cmd_fail(tool, arg);
 	else if (strcmp(cmd, "add") == 0 && arg != NULL)
@@ -327,9 +364,13 @@ open_images(struct tool *tool, char **paths, int n)
 		struct blk **blk = &tool->blks[tool->nblks++];
 
 		*blk = NULL;
-		if (strcmp(paths[i], "missing") != 0 && blk_file_open(
-		    tool->loop, paths[i], false, blk, &err) < 0)
+		if (strcmp(paths[i], "missing") == 0)
+			continue;
+		if (blk_file_open(tool->loop, paths[i], false, blk, &err) < 0)
 			die(&err);
+		*blk = blk_fault_new(*blk);
+		if (*blk == NULL)
+			die_errno(paths[i]);
 	}
 }
 
@@ -378,8 +419,8 @@ main(int argc, char **argv)
 		run_command(&tool, cmd);
 	fflush(stdout);
 	if (tool.crash)
-		_exit(0);
+		_exit(tool.lost ? 1 : 0);
 	stop(&tool);
 	loop_free(tool.loop);
-	return 0;
+	return tool.lost ? 1 : 0;
 }
