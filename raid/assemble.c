@@ -480,6 +480,7 @@ build(struct assembly *a, struct raid *raid)
 {
 	const struct sb1 *best = a->best;
 
+	raid->want_dirty = raid->dirty_on_disk = best->resync_offset == 0;
 	for (unsigned r = 0; r < a->map.n; r++) {
 		int i = a->by_role[r];
 
@@ -489,9 +490,13 @@ build(struct assembly *a, struct raid *raid)
 			raid->missing |= UINT32_C(1) << r;
 		if ((i < 0 || assembly_is_heir(a, i)) &&
 		    assembly_expects(best, r)) {
-			/* It will miss writes: to be recorded before one. */
+			/*
+			 * It will miss writes: to be recorded before one,
+			 * and before a log forgets what it missed.
+			 */
 			raid_changed(raid);
 			raid->gen_failed = raid->gen;
+			raid->dirty_on_disk = false;
 		}
 	}
 	if (a->heir >= 0)
@@ -522,7 +527,6 @@ build(struct assembly *a, struct raid *raid)
 			agree(&raid->member[i], best);
 	if (raid->heir.blk != NULL)
 		agree(&raid->heir, best);
-	raid->want_dirty = raid->dirty_on_disk = best->resync_offset == 0;
 }
 
 enum assemble_step { AS_READ, AS_CHOOSE, AS_FLUSH, AS_RUN };

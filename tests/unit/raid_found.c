@@ -200,6 +200,45 @@ what_was_replayed_is_flushed_before_the_log_is_used_again(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/*
+ * A member is away only once, after a crash with a write of its own in flight;
+ * nobody knows when it comes back.  The log alone knows that row.
+ */
+static void
+a_log_is_kept_until_it_is_recorded_who_is_missing(void **state)
+{
+	struct world *w = &world;
+	uint64_t row = 2 * CHUNK;
+	struct map_place place;
+	uint8_t *parity;
+
+	(void)state;
+	start(w, RAID_POLICY_PPL);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, row, 'a', 0), 0);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, CHUNK, 'a', 0), 0);
+	raid_map_locate(&w->raid->map, 0, &place);
+	parity = member_bytes(w, raid_map_parity(&w->raid->map, 0), 0);
+	lose_power(w, UINT_MAX);
+	memset(parity, 0x55, CHUNK);
+	assemble_without(w, &as, 1u << place.role, true);
+	assert_non_null(w->raid);
+	for (unsigned i = 0; i < w->n; i++)
+		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
+		    .kinds = 1u << IO_WRITE, .err = ENODEV, .off = 4096,
+		    .len = 4096 });
+	/* The next row with the same parity member. */
+	assert_int_equal(do_write(raid_blk(w->raid), 3 * row, CHUNK, 'b', 0),
+	    -EIO);
+	(void)array_stop(w);
+	for (unsigned i = 0; i < w->n; i++)
+		blk_fault_clear(w->fault[i]);
+	assemble_without(w, &as, 0, false);
+	assert_non_null(w->raid);
+	assert_int_equal(as.nrejected, 0);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
 /* Three at once, where the array has memory for one reconstruction. */
 static void
 reads_that_wait_for_memory_end_when_the_array_fails(void **state)
@@ -248,6 +287,8 @@ main(void)
 		    a_row_that_replay_could_not_read_stays_in_doubt),
 		cmocka_unit_test(
 		    what_was_replayed_is_flushed_before_the_log_is_used_again),
+		cmocka_unit_test(
+		    a_log_is_kept_until_it_is_recorded_who_is_missing),
 		cmocka_unit_test(
 		    reads_that_wait_for_memory_end_when_the_array_fails),
 	};
