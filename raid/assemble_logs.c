@@ -36,16 +36,15 @@ start_replay(struct assembly *a, struct op *op)
 }
 
 /*
- * A process that was killed leaves writes in the members' caches: they must
- * be on stable media before the headers that name them are overwritten.
+ * A process that was killed leaves writes in the members' caches: superblocks
+ * must be on stable media before they are followed by the next, and what was
+ * replayed before the headers that name it are overwritten.
  */
 void
 assembly_logs_flush(struct assembly *a, struct op *op)
 {
 	struct raid *raid = a->pub->raid;
 
-	if (raid->ppl == NULL || a->best->resync_offset == SB1_CLEAN)
-		return;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (member_live(&raid->member[r]))
 			member_submit(&raid->member[r], &a->flush[r],

@@ -239,6 +239,46 @@ a_log_is_kept_until_it_is_recorded_who_is_missing(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* Disk i has this superblock, only in its cache if not `fua`. */
+static void
+put_sb(struct world *w, unsigned i, uint8_t *sb, unsigned flags)
+{
+	assert_int_equal(do_io(&w->keep[i].blk, IO_WRITE, SB1_OFFSET, 4096,
+	    sb, flags), 0);
+}
+
+/*
+ * A process dies in the middle of a superblock update, and the next one takes
+ * what it reads for durable.  The member would be two events behind.
+ */
+static void
+what_a_start_has_read_is_there_after_a_power_cut(void **state)
+{
+	static _Alignas(4096) uint8_t old[4096], new[4096], seen[4096];
+	struct world *w = &world;
+
+	(void)state;
+	start(w, RAID_POLICY_RESYNC);
+	blk_fault_volatile_cache(w->fault[2], true);
+	memcpy(old, blk_ram_data(w->ram[2]) + SB1_OFFSET, sizeof(old));
+	assert_int_equal(do_write(raid_blk(w->raid), 0, CHUNK, 'a', 0), 0);
+	assert_int_equal(array_stop(w), 0);
+	memcpy(new, blk_ram_data(w->ram[2]) + SB1_OFFSET, sizeof(new));
+	for (unsigned seed = 0; seed < 8; seed++) {
+		put_sb(w, 2, old, IO_FUA);
+		put_sb(w, 2, new, 0);
+		assemble_without(w, &as, 0, false);
+		assert_non_null(w->raid);
+		assert_int_equal(array_stop(w), 0);
+		blk_fault_power_cut(w->fault[2], seed);
+		blk_fault_power_on(w->fault[2]);
+		assert_int_equal(do_io(&w->keep[2].blk, IO_READ, SB1_OFFSET,
+		    sizeof(seen), seen, 0), 0);
+		assert_memory_equal(seen, new, sizeof(seen));
+	}
+	world_free(w);
+}
+
 /* Three at once, where the array has memory for one reconstruction. */
 static void
 reads_that_wait_for_memory_end_when_the_array_fails(void **state)
@@ -289,6 +329,8 @@ main(void)
 		    what_was_replayed_is_flushed_before_the_log_is_used_again),
 		cmocka_unit_test(
 		    a_log_is_kept_until_it_is_recorded_who_is_missing),
+		cmocka_unit_test(
+		    what_a_start_has_read_is_there_after_a_power_cut),
 		cmocka_unit_test(
 		    reads_that_wait_for_memory_end_when_the_array_fails),
 	};
