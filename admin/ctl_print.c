@@ -301,6 +301,32 @@ print_volumes_hit(const json_t *volumes)
 		    json_text(v, "name"), json_text(v, "lba"));
 }
 
+/* "started ..., cancelled ... at 12 %", and what to do. */
+static void
+print_scrub_end(const json_t *pool, const json_t *scrub)
+{
+	const char *state = json_text(scrub, "state");
+	char from[32], to[32];
+
+	print_time(json_num(scrub, "start_s"), from, sizeof(from));
+	printf("    started %s, %s", from, state);
+	if (json_object_get(scrub, "end_s") != NULL) {
+		print_time(json_num(scrub, "end_s"), to, sizeof(to));
+		printf(" %s", to);
+	}
+	if (strcmp(state, "finished") != 0)
+		printf(" at %.1f %%", 100 * (double)json_size(scrub,
+		    "done_bytes") / (double)json_size(scrub, "total_bytes"));
+	printf("\n");
+	if (json_size(scrub, "unread_bytes") > 0)
+		printf("    %s bytes of each member could not be read\n",
+		    json_text(scrub, "unread_bytes"));
+	if (json_size(scrub, "mismatches") > 0 &&
+	    strcmp(json_text(scrub, "task"), "check") == 0)
+		printf("    `dozoctl pool scrub %s --repair` makes parity "
+		    "follow the data\n", json_text(pool, "name"));
+}
+
 static void
 print_scrub(const json_t *pool)
 {
@@ -308,9 +334,11 @@ print_scrub(const json_t *pool)
 	const json_t *list = json_object_get(pool, "mismatch_list");
 	size_t n = json_array_size(list);
 
-	if (scrub != NULL)
-		printf("  last scrub (%s): %s blocks with wrong parity\n",
-		    json_text(scrub, "task"), json_text(scrub, "mismatches"));
+	if (scrub == NULL)
+		return;
+	printf("  last scrub (%s): %s blocks with wrong parity\n",
+	    json_text(scrub, "task"), json_text(scrub, "mismatches"));
+	print_scrub_end(pool, scrub);
 	for (size_t i = 0; i < MIN(n, MISMATCHES_SHOWN); i++) {
 		const json_t *mm = json_array_get(list, i);
 

@@ -30,6 +30,7 @@ struct late;
 struct renewal;
 struct jobs;
 struct page;
+struct scrub_store;
 
 struct dozo_volume {
 	TAILQ_ENTRY(dozo_volume) link;
@@ -63,7 +64,7 @@ struct dozo_pool {
 	enum raid_task task;
 	unsigned task_id;
 	uint64_t task_start_ns;
-	enum raid_task scrubbed;	/* the last scrub, since the start */
+	struct scrub_store *scrub;	/* open: scrubs.c; NULL: no memory */
 	/* Members as opened, to inject faults; owned by raid. */
 	unsigned nfaults;
 	struct { char path[DOC_PATH_SIZE]; struct blk *blk; }

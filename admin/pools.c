@@ -20,6 +20,7 @@
 
 #include "admin/members.h"
 #include "admin/reservations.h"
+#include "admin/scrubs.h"
 #include "admin/tasks.h"
 #include "core/log.h"
 
@@ -49,7 +50,7 @@ dozo_pool_free(struct dozo_pool *pool)
 	if (pool == NULL)
 		return;
 	assert(pool->raid == NULL && pool->pool == NULL);
-	assert(TAILQ_EMPTY(&pool->volumes));
+	assert(TAILQ_EMPTY(&pool->volumes) && pool->scrub == NULL);
 	TAILQ_REMOVE(&pool->dozo->pools, pool, link);
 	free(pool);
 }
@@ -274,7 +275,7 @@ pool_online(struct dozo_pool *pool, struct err *err)
 			return -ENOMEM;
 	}
 	raid_set_listener(pool->raid, array_event, pool);
-	pool->task = pool->scrubbed = RAID_TASK_NONE;
+	pool->task = RAID_TASK_NONE;
 	pool->state = DOZO_POOL_ONLINE;
 	pool->stopped = false;
 	err_clear(&pool->why);
@@ -283,10 +284,11 @@ pool_online(struct dozo_pool *pool, struct err *err)
 
 /* --- up --- */
 
-enum pool_up_step { UP_OPEN, UP_SEARCH, UP_ARRAY, UP_POOL, UP_ONLINE, UP_DONE };
+enum pool_up_step { UP_OPEN, UP_SEARCH, UP_ARRAY, UP_POOL, UP_SCRUB,
+	UP_ONLINE, UP_DONE };
 
 static const char *const pool_up_steps[] = { "OPEN", "SEARCH", "ARRAY", "POOL",
-	"ONLINE", "DONE" };
+	"SCRUB", "ONLINE", "DONE" };
 
 static void pool_up_run(struct op *op);
 
@@ -496,19 +498,30 @@ up_pool(struct pool_up *up)
 	pool_open_start(&up->open, &up->op);
 }
 
+/* The pool is open: how far was its last scrub? */
+static void
+up_scrub(struct pool_up *up)
+{
+	struct dozo_pool *pool = up->pool;
+
+	assert(pool->pool == NULL);
+	if (up->open.pool == NULL)
+		return;
+	pool->pool = up->open.pool;
+	scrubs_open(pool);
+	scrubs_read(pool, &up->op);
+}
+
 /* Make its LUs; on error take down what is up. */
 static void
 up_online(struct pool_up *up)
 {
 	struct dozo_pool *pool = up->pool;
 
-	assert(up->pool->pool == NULL);
 	if (!err_is(&up->err) && err_is(&up->open.err))
 		up->err = up->open.err;
-	if (!err_is(&up->err)) {
-		pool->pool = up->open.pool;
-		pool_online(pool, &up->err);
-	}
+	if (!err_is(&up->err) && pool_online(pool, &up->err) == 0)
+		scrubs_restore(pool);
 	if (err_is(&up->err) && pool->raid != NULL) {
 		up->undo.pool = pool;
 		pool_down_start(&up->undo, &up->op);
@@ -547,6 +560,10 @@ pool_up_run(struct op *op)
 		return;
 	case UP_POOL:
 		up_pool(up);
+		op->step = UP_SCRUB;
+		return;
+	case UP_SCRUB:
+		up_scrub(up);
 		op->step = UP_ONLINE;
 		return;
 	case UP_ONLINE:
@@ -653,6 +670,7 @@ make_online(struct pool_make *make)
 	}
 	pool->raid = make->create.raid;
 	pool->pool = make->open.pool;
+	scrubs_open(pool);
 	/* A new pool has no volumes: nothing that could fail. */
 	if (pool_online(pool, &make->err) != 0)
 		bug("a new pool has volumes");
@@ -713,10 +731,10 @@ pool_make_start(struct pool_make *make, struct op *parent)
 /* --- down --- */
 
 enum pool_down_step { DOWN_DRAIN, DOWN_FLUSH, DOWN_POOL,
-	DOWN_ARRAY, DOWN_DONE };
+	DOWN_ARRAY, DOWN_SCRUB, DOWN_DONE };
 
 static const char *const pool_down_steps[] = { "DRAIN", "FLUSH", "POOL",
-	"ARRAY", "DONE" };
+	"ARRAY", "SCRUB", "DONE" };
 
 static void pool_down_run(struct op *op);
 
@@ -802,9 +820,14 @@ pool_down_run(struct op *op)
 			down->stop.raid = pool->raid;
 			raid_stop_start(&down->stop, op);
 		}
-		op->step = DOWN_DONE;
+		op->step = DOWN_SCRUB;
+		return;
+	case DOWN_SCRUB:
+		if (scrubs_stop(pool, down->forget, op))
+			op->step = DOWN_DONE;
 		return;
 	case DOWN_DONE:
+		scrubs_close(pool);
 		pool->raid = NULL;
 		pool->nfaults = 0;
 		pool->state = DOZO_POOL_OFFLINE;

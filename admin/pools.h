@@ -31,6 +31,7 @@ struct pool_down {
 	struct op op;
 	/* in */
 	struct dozo_pool *pool;
+	bool forget;			/* it is not expected any more */
 	/* out */
 	struct err err;
 	/* private */

@@ -135,6 +135,7 @@ state_open(const char *dir, struct state **out, struct err *err)
 		r = take_lock(st, err);
 	if (r == 0 && ((mkdirat(st->dirfd, "history", 0700) != 0 &&
 	    errno != EEXIST) || (mkdirat(st->dirfd, "pr", 0700) != 0 &&
+	    errno != EEXIST) || (mkdirat(st->dirfd, "scrub", 0700) != 0 &&
 	    errno != EEXIST)))
 		r = state_err(err, errno, "write to", dir, "");
 	if (r != 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The state directory: config.json, history/, pr/.  All calls block: after
- * start they run on the helper thread.
+ * The state directory: config.json, history/, pr/, scrub/.  All calls block:
+ * after start they run on the helper thread.
  */
 #ifndef ADMIN_STATE_H
 #define ADMIN_STATE_H

@@ -432,12 +432,6 @@ verb_pool_set_end(struct req *req)
 
 /* --- scrub --- */
 
-static bool
-is_scrub(enum raid_task task)
-{
-	return task == RAID_TASK_CHECK || task == RAID_TASK_REPAIR;
-}
-
 static void
 scrub_result(struct req *req, const struct dozo_pool *pool, bool changed)
 {
@@ -447,13 +441,13 @@ scrub_result(struct req *req, const struct dozo_pool *pool, bool changed)
 static void
 scrub_cancel(struct req *req, struct dozo_pool *pool)
 {
-	struct raid_info a;
+	struct raid_scrub_record r;
 
 	assert(req->locked);
-	raid_get_info(pool->raid, &a);
-	if (is_scrub(a.task) && !req->dry_run)
-		raid_task_cancel(pool->raid);
-	scrub_result(req, pool, is_scrub(a.task));
+	raid_get_scrub(pool->raid, &r);
+	if (r.state == RAID_SCRUB_RUNNING && !req->dry_run)
+		raid_scrub_cancel(pool->raid);
+	scrub_result(req, pool, r.state == RAID_SCRUB_RUNNING);
 }
 
 void
@@ -484,7 +478,6 @@ verb_pool_scrub(struct req *req)
 		if (raid_scrub(pool->raid, repair, &req->err) != 0)
 			return;
 		pool->task = RAID_TASK_NONE;	/* not the one before */
-		pool->scrubbed = task;
 	}
 	scrub_result(req, pool, true);
 }

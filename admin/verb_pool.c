@@ -18,6 +18,7 @@
 
 #include "admin/disks.h"
 #include "admin/pools.h"
+#include "admin/scrubs.h"
 #include "admin/tasks.h"
 #include "core/log.h"
 
@@ -77,7 +78,7 @@ add_array(json_t *json, const struct dozo_pool *pool)
 {
 	struct raid_info a;
 	struct pool_info p;
-	json_t *members = json_array();
+	json_t *members = json_array(), *scrub;
 	char uuid[UUID_SIZE], text[16];
 
 	assert(pool->raid != NULL && pool->pool != NULL);
@@ -101,10 +102,8 @@ add_array(json_t *json, const struct dozo_pool *pool)
 	    "in_doubt", json_bytes(a.in_doubt), "members", members));
 	if (a.task != RAID_TASK_NONE)
 		json_object_set_new(json, "task", array_task_json(&a));
-	if (pool->scrubbed != RAID_TASK_NONE)
-		json_object_set_new(json, "scrub", json_pack("{s:s, s:o}",
-		    "task", raid_task_name(pool->scrubbed),
-		    "mismatches", json_bytes(a.mismatches)));
+	if ((scrub = scrub_json(pool)) != NULL)
+		json_object_set_new(json, "scrub", scrub);
 	uuid_print(a.spec.uuid, uuid);
 	json_object_set_new(json, "array_uuid", json_string(uuid));
 }
@@ -185,53 +184,6 @@ find_pool(struct req *req)
 	return pool;
 }
 
-/* Where the last scrub found parity wrong. */
-/* The volumes of its data, each where it is hit first. */
-static json_t *
-mismatch_volumes_json(const struct pool *pool, const struct raid_mismatch *mm)
-{
-	const struct volume *known[RAID_MEMBERS_MAX];
-	json_t *json = json_array();
-	unsigned n = 0;
-
-	assert(mm->nblocks <= RAID_MEMBERS_MAX);
-	for (unsigned i = 0; i < mm->nblocks; i++) {
-		uint64_t at;
-		const struct volume *v = pool_volume_at(pool, mm->off + i *
-		    (uint64_t)mm->apart, &at);
-		struct volume_info info;
-		bool told = false;
-
-		for (unsigned k = 0; k < n; k++)
-			told = told || known[k] == v;
-		if (v == NULL || told)
-			continue;
-		known[n++] = v;
-		volume_get_info(v, &info);
-		json_array_append_new(json, json_pack("{s:s, s:o, s:o}",
-		    "name", info.name, "offset", json_bytes(at),
-		    "lba", json_bytes(at / 512)));
-	}
-	return json;
-}
-
-static json_t *
-mismatches_json(const struct dozo_pool *pool)
-{
-	struct raid_scrub_record scrub;
-	const struct raid_mismatch *list = scrub.list;
-	json_t *json = json_array();
-
-	raid_get_scrub(pool->raid, &scrub);
-	for (unsigned i = 0; i < scrub.nlisted; i++)
-		json_array_append_new(json, json_pack("{s:o, s:o, s:i, s:o}",
-		    "offset", json_bytes(list[i].off),
-		    "member_offset", json_bytes(list[i].member_off),
-		    "parity_member", (int)list[i].parity,
-		    "volumes", mismatch_volumes_json(pool->pool, &list[i])));
-	return json;
-}
-
 void
 verb_pool_status(struct req *req)
 {
@@ -243,7 +195,7 @@ verb_pool_status(struct req *req)
 	req->result = pool_json(pool);
 	if (pool->state == DOZO_POOL_ONLINE)
 		json_object_set_new(req->result, "mismatch_list",
-		    mismatches_json(pool));
+		    scrub_mismatches_json(pool));
 }
 
 /* --- create --- */
@@ -568,7 +520,7 @@ pool_work_new(struct req *req)
  * asked whether that is wanted.
  */
 static void
-pool_take_down(struct req *req, struct dozo_pool *pool)
+pool_take_down(struct req *req, struct dozo_pool *pool, bool forget)
 {
 	struct pool_work *w = pool_work_new(req);
 
@@ -582,6 +534,7 @@ pool_take_down(struct req *req, struct dozo_pool *pool)
 	}
 	w->started = true;
 	w->down.pool = pool;
+	w->down.forget = forget;
 	pool_down_start(&w->down, &req->op);
 }
 
@@ -651,7 +604,7 @@ verb_pool_stop(struct req *req)
 	}
 	if (pool->state == DOZO_POOL_ONLINE && (arg_bool(req, "force") ||
 	    pool_unused(req, pool->name)))
-		pool_take_down(req, pool);
+		pool_take_down(req, pool, false);
 }
 
 void
@@ -726,7 +679,7 @@ verb_pool_export(struct req *req)
 		return;
 	}
 	if (pool->state == DOZO_POOL_ONLINE)
-		pool_take_down(req, pool);
+		pool_take_down(req, pool, true);
 }
 
 /* The pool is down: forget it. */
@@ -873,6 +826,7 @@ verb_pool_delete(struct req *req)
 	req->work = w;
 	w->members = *doc_pool(req->dozo->doc, pool->name);
 	w->down.pool = pool;
+	w->down.forget = true;
 	op_start(&w->op, &pool_delete_type, loop_sched(req->dozo->loop),
 	    &req->op);
 }

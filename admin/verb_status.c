@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/scrubs.h"
 #include "admin/size.h"
 #include "admin/tasks.h"
 #include "admin/verbs.h"
@@ -108,6 +109,27 @@ cache_problems(struct health *h, const struct dozo_pool *pool)
 	}
 }
 
+/* A repair that found something and came to its end has mended it. */
+static void
+scrub_problems(struct health *h, const struct dozo_pool *pool)
+{
+	struct raid_scrub_record r;
+	char volumes[300];
+
+	raid_get_scrub(pool->raid, &r);
+	scrub_volumes(pool, volumes, sizeof(volumes));
+	if (r.repair && r.state == RAID_SCRUB_CANCELLED)
+		add_problem(h, "notice", "Run `dozoctl pool scrub --repair` "
+		    "again.", "pool %s: a repair of parity was cancelled, the "
+		    "rest is as it was", pool->name);
+	if (!r.repair && r.mismatches > 0)
+		problem(h, false, "`dozoctl pool scrub --repair` makes parity "
+		    "follow the data; see `dozoctl pool status` first.",
+		    "pool %s: parity of %ju blocks differs from "
+		    "their data%s", pool->name, (uintmax_t)r.mismatches,
+		    volumes);
+}
+
 static void
 pool_problems(struct health *h, const struct dozo_pool *pool)
 {
@@ -164,11 +186,7 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 		    "read errors; `dozoctl pool scrub` tries again.",
 		    "pool %s: the parity of %ju bytes of each member is in "
 		    "doubt", pool->name, (uintmax_t)a.in_doubt);
-	if (pool->scrubbed == RAID_TASK_CHECK && a.mismatches > 0)
-		problem(h, false, "`dozoctl pool scrub --repair` makes parity "
-		    "follow the data; see `dozoctl pool status` first.",
-		    "pool %s: parity of %ju blocks differs from "
-		    "their data", pool->name, (uintmax_t)a.mismatches);
+	scrub_problems(h, pool);
 	space_problem(h, pool, &info);
 	cache_problems(h, pool);
 }

@@ -294,7 +294,7 @@ struct raid_scrub_record {
 	enum raid_scrub_state state;
 	bool repair;
 	uint64_t start_s, end_s;	/* wall clock */
-	uint64_t done;			/* bytes of each member, for certain */
+	uint64_t done, total;		/* bytes of each member, for certain */
 	uint64_t mismatches;		/* blocks of 4 KiB, listed or not */
 	uint64_t unread;		/* bytes of each member, not compared */
 	unsigned nlisted;
@@ -310,7 +310,8 @@ int raid_scrub_restore(struct raid *raid,
 /*
  * One keeper.  Called from inside steps, until the array has stopped: a
  * mismatch was found, and is for the keeper to tell; or NULL, the record is
- * worth storing: a beginning, a checkpoint, an end.
+ * to be stored: a beginning, a checkpoint (every ten seconds, and after what
+ * was found), an end.
  */
 typedef void raid_scrub_keeper(void *arg, const struct raid_mismatch *found);
 void raid_set_scrub_keeper(struct raid *raid, raid_scrub_keeper *fn, void *arg);

@@ -443,6 +443,7 @@ struct sweep {
 	uint64_t nbatches;		/* ended */
 	bool in_batch;
 	struct throttle throttle;
+	bool found;			/* by the scrub: checkpoint soon */
 	uint64_t skipped;		/* rows that could not be read */
 	uint32_t done;			/* rows of the batch that are filled */
 	unsigned nrows;

@@ -47,6 +47,7 @@ note_mismatch(struct raid *raid, uint64_t member_off)
 	r->mismatches++;
 	if (r->nlisted == RAID_MISMATCHES)
 		return;
+	raid->sweep.found = true;
 	mm = &r->list[r->nlisted++];
 	mm->member_off = member_off;
 	mm->off = raid_map_offset(map, stripe, 0,
@@ -105,7 +106,7 @@ scrub_checkpoint(struct raid *raid, uint64_t rows)
 	r->done = rows * raid->map.row_bytes;
 	r->unread += raid->sweep.skipped * raid->map.row_bytes;
 	raid->sweep.skipped = 0;
-	if (r->done == raid->map.member_size)
+	if (r->done == r->total)
 		ended(raid, RAID_SCRUB_FINISHED);
 	changed(raid);
 }
@@ -138,6 +139,7 @@ raid_scrub(struct raid *raid, bool repair, struct err *err)
 	raid->scrub.repair = repair;
 	raid->scrub.start_s = loop_wall_time(raid->loop);
 	raid->scrub.end_s = raid->scrub.done = 0;
+	raid->scrub.total = raid->map.member_size;
 	raid->scrub.mismatches = raid->scrub.unread = 0;
 	raid->scrub.nlisted = 0;
 	raid->sweep.scrub = true;
@@ -161,9 +163,10 @@ static bool
 record_ok(const struct raid_map *map, const struct raid_scrub_record *r)
 {
 	if (r->state < RAID_SCRUB_NONE || r->state > RAID_SCRUB_FINISHED ||
-	    r->done > map->member_size || r->unread > map->member_size ||
+	    r->total != map->member_size || r->done > r->total ||
+	    r->unread > r->total ||
 	    r->nlisted > RAID_MISMATCHES || r->mismatches < r->nlisted ||
-	    (r->state == RAID_SCRUB_FINISHED) != (r->done == map->member_size))
+	    (r->state == RAID_SCRUB_FINISHED) != (r->done == r->total))
 		return false;
 	for (unsigned i = 0; i < r->nlisted; i++) {
 		const struct raid_mismatch *mm = &r->list[i];

@@ -357,7 +357,7 @@ after_batch(struct raid *raid, struct sweep *sweep)
 		return SW_FLUSH;
 	}
 	if (sweep->cancel || sweep->next == sweep->end ||
-	    outranked(raid, sweep) ||
+	    outranked(raid, sweep) || sweep->found ||
 	    loop_now(raid->loop) - sweep->checkpoint_ns > CHECKPOINT_NS)
 		return SW_FLUSH;
 	return SW_BATCH;
@@ -414,6 +414,7 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 	struct member *m;
 
 	sweep->checkpoint_ns = loop_now(raid->loop);
+	sweep->found = false;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (sweep->flush[r].result != 0)
 			member_fail(&raid->member[r], "a flush failed");

@@ -260,7 +260,12 @@ def test_a_scrub_finds_lists_and_repairs_wrong_parity():
         b.ok("pool", "scrub", "tank")
         until("checked", lambda: scrubbed(b))
         status = b.get("pool", "status", "tank")
-        assert status["scrub"] == {"task": "check", "mismatches": "0"}
+        scrub = status["scrub"]
+        assert scrub["task"] == "check" and scrub["mismatches"] == "0", scrub
+        assert scrub["state"] == "finished", scrub
+        assert scrub["start_s"] <= scrub["end_s"] <= time.time(), scrub
+        assert scrub["done_bytes"] == scrub["total_bytes"], scrub
+        assert scrub["unread_bytes"] == "0", scrub
         assert status["mismatch_list"] == []
         for at in (30 << 20, 40 << 20):
             with open(d[0], "r+b") as f:
@@ -279,11 +284,14 @@ def test_a_scrub_finds_lists_and_repairs_wrong_parity():
         assert "last scrub (check): 2 blocks with wrong parity" in text, text
         assert f"byte {found[0]['offset']} of the array" in text, text
         problem = b.get("status")["problems"][0]
-        assert "parity of 2 blocks differs" in problem["text"], problem
+        assert "parity of 2 blocks differs from their data, in volume v" \
+            in problem["text"], problem
+        at = int(found[1]["volumes"][0]["lba"])
+        assert f": volume v LBA {at}" in b.log_text()
         b.ok("pool", "scrub", "tank", "--repair")
         until("repaired", lambda: scrubbed(b))
-        assert b.get("pool", "status", "tank")["scrub"] == \
-            {"task": "repair", "mismatches": "2"}
+        scrub = b.get("pool", "status", "tank")["scrub"]
+        assert scrub["task"] == "repair" and scrub["mismatches"] == "2", scrub
         assert b.get("status")["problems"] == []
         b.ok("pool", "scrub", "tank")
         until("checked", lambda: scrubbed(b))

@@ -324,7 +324,7 @@ records_that_do_not_fit_are_refused(void **state)
 		record = kept;
 		switch (i) {
 		case 0: record.done = 64 * ROW; break;
-		case 1: record.done = 129 * ROW; break;
+		case 1: record.done = record.total = 129 * ROW; break;
 		case 2: record.nlisted = RAID_MISMATCHES + 1; break;
 		case 3: record.mismatches = 0; break;
 		case 4: record.list[0].off = w->size; break;
