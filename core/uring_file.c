@@ -254,10 +254,25 @@ io_file(const struct io *io)
 	return rest != NULL ? rest->file : io->owner;
 }
 
+/*
+ * Of a disk that was pulled the kernel speaks as of one sector (EIO), as of a
+ * file that is full (ENOSPC) or at its end; but then it has no size any more.
+ */
+static bool
+is_gone(const struct file *file)
+{
+	uint64_t size;
+
+	return file->info.is_device && (ioctl(file->fd, BLKGETSIZE64,
+	    &size) != 0 || size == 0);
+}
+
 static void
 finish(struct io *io, int result)
 {
 	assert(io->owner != NULL && result <= 0);
+	if (result < 0 && is_gone(io_file(io)))
+		result = -ENODEV;
 	if (result < 0 && io->kind == IO_READ)
 		io->failed_at = io->done;
 	free(io_rest(io));

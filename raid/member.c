@@ -99,8 +99,7 @@ member_init_bblog(struct member *m)
 	m->bblog_dirty = false;
 }
 
-/* Tell when it is time to replace the disk; it may go on serving. */
-void
+bool
 member_note_worn(struct member *m)
 {
 	uint64_t now = loop_now(m->raid->loop);
@@ -113,8 +112,9 @@ member_note_worn(struct member *m)
 		m->worn_ns = now;
 	if (m->worn == WORN_MAX)
 		raid_tell(m->raid, "member %u (%s) had %u bad sectors within "
-		    "an hour: replace this disk", m->role, m->blk->name,
-		    m->worn);
+		    "an hour: replace this disk; more are only counted",
+		    m->role, m->blk->name, m->worn);
+	return m->worn < WORN_MAX;
 }
 
 bool
@@ -153,12 +153,12 @@ member_bad_add(struct member *m, uint64_t off, uint64_t len)
 	if (listed)			/* no longer to be cleared */
 		return 0;
 	m->bblog_dirty = true;
-	member_note_worn(m);
 	raid_changed(raid);
 	raid->gen_failed = raid->gen;
-	raid_tell(raid, "member %u (%s): %llu bytes at byte %llu are bad",
-	    m->role, m->blk->name, (unsigned long long)len,
-	    (unsigned long long)(m->data_off + off));
+	if (member_note_worn(m))
+		raid_tell(raid, "member %u (%s): %llu bytes at byte %llu are "
+		    "bad", m->role, m->blk->name, (unsigned long long)len,
+		    (unsigned long long)(m->data_off + off));
 	return rc;
 }
 
@@ -190,7 +190,7 @@ member_note_read(struct member *m, int result)
 	m->read_errors++;
 	if (!errno_is_gone(result))
 		return false;
-	member_fail(m, "it does not answer reads");
+	member_fail(m, "its device is gone");
 	return true;
 }
 

@@ -289,7 +289,7 @@ note_unreadable(struct ppl_replay *v, bool *gone)
 		if (!errno_is_gone(v->io[i].result))
 			continue;
 		*gone = true;
-		member_fail(m, "it does not answer reads");
+		member_fail(m, "its device is gone");
 	}
 	return any;
 }
@@ -352,7 +352,7 @@ wrote_piece(struct ppl_replay *v)
 		return next_piece(v);
 	m->write_errors++;
 	if (errno_is_gone(v->io[PARITY].result)) {
-		member_fail(m, "it does not answer writes");
+		member_fail(m, "its device is gone");
 		return PV_END;
 	}
 	leave_in_doubt(v);		/* the resync tries harder */

@@ -93,8 +93,11 @@ void member_bad_clear(struct member *m, uint64_t off, uint64_t len);
 void member_wrote(struct member *m, const struct io *io);
 /* The log of a disk that has no md superblock yet. */
 void member_init_bblog(struct member *m);
-/* Met a bad sector: count, and tell when there are many in an hour. */
-void member_note_worn(struct member *m);
+/*
+ * Met a bad sector: count, and tell when there are many in an hour.  False: of
+ * so many that this one is not worth telling.
+ */
+bool member_note_worn(struct member *m);
 /* A read ended with an error: count; is the whole member gone? */
 bool member_note_read(struct member *m, int result);
 /* From now on nothing is asked of it; to be recorded (super.c). */

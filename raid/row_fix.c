@@ -250,15 +250,15 @@ fix_compare(struct row_fix *fix, struct op *op)
 		if (fix->mode == FIX_FILL || fix->mode == FIX_COPY)
 			return FX_NEXT;
 		m->corrected_errors++;
-		member_note_worn(m);
-		raid_tell(raid, "member %u (%s): corrected a read error "
-		    "at byte %llu", m->role, m->blk->name,
-		    (unsigned long long)(m->data_off + fix_off(fix)));
+		if (member_note_worn(m))
+			raid_tell(raid, "member %u (%s): corrected a read "
+			    "error at byte %llu", m->role, m->blk->name,
+			    (unsigned long long)(m->data_off + fix_off(fix)));
 		return FX_NEXT;
 	}
 	m->write_errors++;
 	if (errno_is_gone(fix->work.io[0].result) || !member_live(m)) {
-		member_fail(m, "it does not answer");
+		member_fail(m, "its device is gone");
 		return FX_NEXT;
 	}
 	for (unsigned r = 0; r < raid->map.n; r++) {

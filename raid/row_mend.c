@@ -50,7 +50,7 @@ row_writes_failed(struct row *row)
 			continue;
 		m->write_errors++;
 		if (errno_is_gone(result))
-			member_fail(m, "it does not answer writes");
+			member_fail(m, "its device is gone");
 		else
 			any = true;
 	}

@@ -217,7 +217,7 @@ stored(struct row *row)
 	if (!errno_is_gone(io->result))		/* once more, in pieces */
 		return mend(row, UINT32_C(1) << m->role, row->kind ==
 		    SWEEP_REPLACE ? FIX_COPY : FIX_FILL);
-	member_fail(m, "it does not answer writes");
+	member_fail(m, "its device is gone");
 	row->result = -EIO;
 	return RS_UNLOCK;
 }

@@ -138,7 +138,8 @@ note_sb_failures(struct raid *raid, bool probe)
 		if (probe && !errno_is_gone(m->sb_io.result))
 			continue;
 		m->write_errors += !probe;
-		member_fail(m, probe ? "it does not answer" :
+		member_fail(m, errno_is_gone(m->sb_io.result) ?
+		    "its device is gone" :
 		    "its superblock could not be written");
 	}
 }

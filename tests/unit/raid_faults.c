@@ -603,14 +603,14 @@ many_bad_sectors_are_told_and_the_member_stays(void **state)
 	m = &w->raid->member[1];
 	told = w->told;
 	for (unsigned i = 1; i < WORN_MAX; i++)
-		member_note_worn(m);
+		assert_true(member_note_worn(m));
 	assert_int_equal(w->told, told);
-	member_note_worn(m);
+	assert_false(member_note_worn(m));
 	assert_int_equal(w->told, told + 1);
-	member_note_worn(m);
+	assert_false(member_note_worn(m));
 	assert_int_equal(w->told, told + 1);	/* once is enough */
 	m->worn_ns -= 3 * WORN_NS;		/* three quiet hours */
-	member_note_worn(m);
+	assert_true(member_note_worn(m));
 	assert_int_equal(m->worn, (WORN_MAX + 1) / 8 + 1);
 	raid_get_info(w->raid, &info);
 	assert_int_equal(info.degraded, 0);
