@@ -4,9 +4,9 @@
  * members' devices are compared with what the kernel has, so that a pulled
  * disk is seen without udev as well.
  *
- * Invariants: a member is taken out only while its array has all others,
- * because a disk that is taken out of a degraded array takes the data along:
- * then the engine meets the error by itself.  Only what the kernel listed as
+ * Invariants: a member is taken out only if its array can go on, because a
+ * disk that is taken out of a degraded array takes the data along: then the
+ * engine meets the error by itself.  Only what the kernel listed as
  * a device is ever taken for gone, and its number is forgotten with it,
  * because the next disk may get it.  At most one removal is under way; it
  * holds the lock, so no pool is stopped under it.
@@ -87,7 +87,7 @@ hotplug_know(struct dozo *d, const char *path, dev_t dev)
 	known->used = true;
 }
 
-/* A member that works, on the device `dev`. */
+/* A disk that works, as member or spare, on the device `dev`. */
 static bool
 find_member(struct hotplug *hp, dev_t dev, struct dozo_pool **where,
     struct raid_member_info *member)
@@ -105,7 +105,8 @@ find_member(struct hotplug *hp, dev_t dev, struct dozo_pool **where,
 			const struct known *known = find_path(hp, m->path);
 
 			if (known == NULL || known->dev != dev ||
-			    m->state != RAID_MEMBER_IN_SYNC)
+			    m->state == RAID_MEMBER_FAULTY ||
+			    m->state == RAID_MEMBER_MISSING)
 				continue;
 			*where = pool;
 			*member = *m;
@@ -132,21 +133,15 @@ begin_fail(struct hotplug *hp)
 {
 	struct raid_member_info member;
 	struct dozo_pool *pool;
-	struct raid_info a;
 
 	hp->fail = (struct raid_fail){ 0 };
 	if (!find_member(hp, hp->gone, &pool, &member))
 		return;
-	raid_get_info(pool->raid, &a);
 	snprintf(hp->path, sizeof(hp->path), "%s", member.path);
-	if (a.degraded > 0 || a.failed || member.role < 0) {
-		log_err("pool=%s member=%s was pulled, but the pool cannot go "
-		    "on without it", pool->name, hp->path);
-		return;
-	}
 	log_err("pool=%s member=%s was pulled", pool->name, hp->path);
 	hp->fail.raid = pool->raid;
-	hp->fail.role = (unsigned)member.role;
+	hp->fail.path = hp->path;
+	hp->fail.why = "it was pulled";
 	raid_fail_start(&hp->fail, &hp->op);
 }
 
@@ -166,7 +161,8 @@ pull_run(struct op *op)
 		return;
 	case PULL_DONE:
 		if (err_is(&hp->fail.err))
-			log_err("member=%s: %s", hp->path, hp->fail.err.text);
+			log_err("member=%s was pulled, but the pool cannot go "
+			    "on without it: %s", hp->path, hp->fail.err.text);
 		forget_dev(hp, hp->gone);
 		dozo_unlock(hp->dozo);
 		hp->running = false;

@@ -215,12 +215,12 @@ verb_disk_fail(struct req *req)
 	if (pool == NULL)
 		return;
 	raid_get_info(pool->raid, &a);
-	if (member.state == RAID_MEMBER_FAULTY || member.role < 0) {
+	if (member.state == RAID_MEMBER_FAULTY) {
 		req_result(req, json_pack("{s:s, s:s}", "path", member.path,
 		    "pool", pool->name), false);
 		return;
 	}
-	if (a.degraded > 0) {
+	if (a.degraded > 0 && member.state == RAID_MEMBER_IN_SYNC) {
 		err_set(&req->err, EBUSY, "pool %s is degraded already: "
 		    "without %s its data would be lost", pool->name,
 		    member.path);
@@ -239,7 +239,7 @@ verb_disk_fail(struct req *req)
 	}
 	req->work = fail;
 	fail->raid = pool->raid;
-	fail->role = (unsigned)member.role;
+	fail->path = arg_text(req, "path");
 	raid_fail_start(fail, &req->op);
 }
 

@@ -283,6 +283,8 @@ member_fail(struct member *m, const char *why)
 		return;
 	if (m->role == ROLE_NONE) {
 		m->state = RAID_MEMBER_FAULTY;
+		raid_changed(raid);
+		raid->gen_failed = raid->gen;
 		raid_tell(raid, "spare %s is faulty: %s", m->blk->name, why);
 		return;
 	}

@@ -50,6 +50,15 @@ find_spare(const struct raid *raid)
 	return -1;
 }
 
+static int
+find_faulty_spare(const struct raid *raid)
+{
+	for (unsigned i = 0; i < raid->nspares; i++)
+		if (raid->spare[i].state == RAID_MEMBER_FAULTY)
+			return (int)i;
+	return -1;
+}
+
 /* One that was chosen to replace a member which is in order. */
 static int
 find_chosen(const struct raid *raid)
@@ -87,6 +96,8 @@ place_due(const struct raid *raid)
 		return PLACE_SWITCH;
 	if (heir->blk == NULL && find_chosen(raid) >= 0)
 		return PLACE_HEIR;
+	if (find_faulty_spare(raid) >= 0)
+		return PLACE_FORGET;
 	return PLACE_NONE;
 }
 
@@ -236,6 +247,19 @@ drop_heir(struct raid *raid)
 	end_heir(raid);
 }
 
+static void
+forget_spare(struct raid *raid)
+{
+	unsigned i = (unsigned)find_faulty_spare(raid);
+	struct member *spare = &raid->spare[i];
+
+	raid_tell(raid, "spare %s is let go", spare->blk->name);
+	blk_close(spare->blk);
+	spare->blk = NULL;
+	spare->state = RAID_MEMBER_MISSING;
+	remove_spare(raid, i);
+}
+
 /* All but what belongs to the slot. */
 static void
 swap_with_heir(struct raid *raid)
@@ -335,6 +359,9 @@ place_take(struct raid *raid, struct op *op)
 		return;
 	case PLACE_DROP:
 		drop_heir(raid);
+		return;
+	case PLACE_FORGET:
+		forget_spare(raid);
 		return;
 	}
 	bug("place: change %d", (int)place->change);

@@ -359,27 +359,53 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 enum fail_step { FL_FAIL, FL_END };
 static const char *const fail_steps[] = { "FAIL", "END" };
 
+/* A path may be that of a disk that has failed, and of a live one. */
+static struct member *
+find_disk(const struct raid_fail *fail)
+{
+	struct raid *raid = fail->raid;
+	struct member *found = NULL;
+
+	if (fail->path == NULL)
+		return fail->role < raid->map.n ? &raid->member[fail->role] :
+		    NULL;
+	for (unsigned i = 0; i < raid_ndisks(raid); i++) {
+		struct member *m = raid_disk(raid, i);
+
+		if (m->blk != NULL && strcmp(m->blk->name, fail->path) == 0 &&
+		    (found == NULL || member_live(m)))
+			found = m;
+	}
+	return found;
+}
+
 static void
 fail_member(struct raid_fail *fail, struct op *op)
 {
 	struct raid *raid = fail->raid;
+	struct member *m;
 
 	err_clear(&fail->err);
-	if (fail->role >= raid->map.n) {
-		err_set(&fail->err, EINVAL, "array %s has no member %u",
-		    raid->spec.name, fail->role);
+	m = find_disk(fail);
+	if (m == NULL) {
+		if (fail->path != NULL)
+			err_set(&fail->err, EINVAL, "%s is no member of "
+			    "array %s", fail->path, raid->spec.name);
+		else
+			err_set(&fail->err, EINVAL, "array %s has no member "
+			    "%u", raid->spec.name, fail->role);
 		return;
 	}
-	if (!member_live(&raid->member[fail->role]))
+	if (!member_live(m))
 		return;
-	if (member_vital(&raid->member[fail->role])) {
+	if (m->role != ROLE_NONE && m != &raid->heir && member_vital(m)) {
 		err_set(&fail->err, EBUSY, "failing member %u would stop "
 		    "array %s: another member is missing or being rebuilt",
-		    fail->role, raid->spec.name);
+		    m->role, raid->spec.name);
 		err_hint(&fail->err, "replace the missing member first");
 		return;
 	}
-	member_fail(&raid->member[fail->role], "by the administrator");
+	member_fail(m, fail->why != NULL ? fail->why : "by the administrator");
 	raid_record(raid, op);
 }
 

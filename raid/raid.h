@@ -204,11 +204,19 @@ void raid_set_listener(struct raid *raid,
  */
 void raid_set_deadline(struct raid *raid, unsigned deadline_ms);
 
-/* Administrator: treat member `role` as faulty from now on. */
+/*
+ * Treat member `role` as faulty from now on; or, if a path is given, whoever
+ * has that: also a spare, or a disk that is to replace a member, both of which
+ * are let go.  -EBUSY with err set if the array could not go on.
+ */
 struct raid_fail {
 	struct op op;
+	/* in */
 	struct raid *raid;
 	unsigned role;
+	const char *path;
+	const char *why;		/* NULL: by the administrator */
+	/* out */
 	struct err err;
 };
 void raid_fail_start(struct raid_fail *fail, struct op *parent);

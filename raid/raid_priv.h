@@ -393,6 +393,7 @@ enum place_change {
 	PLACE_INHERIT,			/* an heir that of a lost member */
 	PLACE_SWITCH,			/* an heir that of its member */
 	PLACE_DROP,			/* an heir is none any more */
+	PLACE_FORGET,			/* a faulty spare neither */
 };
 
 struct place {

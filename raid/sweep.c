@@ -155,6 +155,8 @@ choose(struct raid *raid, struct sweep *sweep)
 {
 	if (raid->failed || sweep->cancel || raid->stopping)
 		return SW_END;
+	if (place_due(raid) == PLACE_FORGET)
+		return SW_QUIESCE;	/* no task begins or ends */
 	if (place_due(raid) != PLACE_NONE && (!sweep->stuck ||
 	    raid->heir.blk != NULL)) {
 		announce(raid, sweep);
@@ -551,6 +553,7 @@ sweep_kick(struct raid *raid)
 	if (sweep->running || raid->stopping || raid->failed)
 		return;
 	sweep->running = true;
+	sweep->end = 0;			/* no task yet */
 	sweep->nrows = 0;
 	throttle_init(&sweep->throttle);
 	op_start(&sweep->op, &sweep_type, loop_sched(raid->loop), NULL);

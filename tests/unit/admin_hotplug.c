@@ -15,7 +15,7 @@
 #include "admin/req.h"
 #include "admin/startup.h"
 
-#define DISKS 3
+#define DISKS 3			/* of the pool; one more is blank */
 /* No driver has such a number. */
 #define NO_DEVICE(n) makedev(4095, 1048000 + (n))
 
@@ -84,7 +84,7 @@ setup(void **state)
 
 	snprintf(f->dir, sizeof(f->dir), "/tmp/dozo-hotplug.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	for (unsigned i = 0; i < DISKS; i++) {
+	for (unsigned i = 0; i <= DISKS; i++) {
 		FILE *file;
 
 		disk_path(f, i, path, sizeof(path));
@@ -92,7 +92,9 @@ setup(void **state)
 		assert_non_null(file);
 		assert_int_equal(ftruncate(fileno(file), 32 << 20), 0);
 		fclose(file);
-		json_array_append_new(disks, json_string(path));
+		if (i < DISKS)
+			json_array_append_new(disks,
+			    json_string(path));
 	}
 	conf_defaults(&f->dozo.conf);
 	snprintf(f->dozo.conf.state_dir, sizeof(f->dozo.conf.state_dir),
@@ -176,6 +178,30 @@ the_last_redundancy_is_not_taken(void **state)
 	assert_int_equal(degraded_after(f, 3200), 1);
 }
 
+static unsigned
+disks_in_pool(struct fix *f)
+{
+	struct raid_info info;
+
+	raid_get_info(TAILQ_FIRST(&f->dozo.pools)->raid, &info);
+	return info.nmembers;
+}
+
+static void
+a_spare_whose_device_is_gone_is_let_go(void **state)
+{
+	struct fix *f = *state;
+	char path[100];
+
+	disk_path(f, DISKS, path, sizeof(path));
+	pass(&f->dozo, req_new(&f->dozo, verb_find("pool.add-spare"),
+	    json_pack("{s:s, s:s}", "name", "tank", "disk", path)));
+	assert_int_equal(disks_in_pool(f), DISKS + 1);
+	hotplug_know(&f->dozo, path, NO_DEVICE(1));
+	assert_int_equal(degraded_after(f, 1500), 0);
+	assert_int_equal(disks_in_pool(f), DISKS);
+}
+
 static void
 stopping_waits_for_a_removal(void **state)
 {
@@ -196,6 +222,7 @@ main(void)
 		T(a_member_whose_device_is_gone_is_taken_out),
 		T(udev_tells_at_once),
 		T(the_last_redundancy_is_not_taken),
+		T(a_spare_whose_device_is_gone_is_let_go),
 		T(stopping_waits_for_a_removal),
 	};
 

@@ -625,12 +625,68 @@ a_faulty_spare_keeps_its_number(void **state)
 	    .err = EIO, .kinds = 1u << IO_WRITE });
 	wait_ms(w, SAFE_MODE_MS + 100);		/* clean superblocks */
 	raid_get_info(w->raid, &info);
-	assert_int_equal(info.member[3].state, RAID_MEMBER_FAULTY);
+	assert_int_equal(info.nmembers, 3);
+	assert_string_equal(w->last_told, "spare disk3 is let go");
 	blk_fault_clear(w->fault[3]);
 	assert_int_equal(add(w, 4, false), 0);
 	check_takes_over(w, 4);
 	assert_int_equal(as.nrejected, 1);
 	assert_int_equal(as.rejected[0].why.code, ESTALE);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_pulled_spare_is_let_go_and_may_come_back(void **state)
+{
+	struct world *w = &world;
+	unsigned told;
+
+	(void)state;
+	start(w, 3, 2, RAID_POLICY_PPL);
+	assert_int_equal(add(w, 3, false), 0);
+	assert_int_equal(add(w, 4, false), 0);
+	told = w->told;
+	assert_int_equal(fail_path_now(w, "disk3"), 0);
+	wait_ms(w, 50);
+	assert_int_equal(w->told, told + 2);	/* and of no task */
+	assert_string_equal(w->last_told, "spare disk3 is let go");
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	assert_int_equal(info.nmembers, 4);
+	assert_string_equal(info.member[3].path, "disk4");
+	assert_int_equal(fail_path_now(w, "disk3"), EINVAL);
+	assert_int_equal(batch(w, 100 * 1024), 0);
+	assert_int_equal(fail_path_now(w, "disk4"), 0);
+	assert_int_equal(add(w, 3, false), 0);
+	check_takes_over(w, 3);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_disk_that_is_pulled_while_it_is_filled_leaves(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 2, RAID_POLICY_PPL);
+	add_fault(w, 3, (struct fault_rule){ .action = FAULT_DELAY,
+	    .delay_ms = 5, .kinds = 1u << IO_WRITE });
+	assert_int_equal(fail_member_now(w, 1), 0);
+	assert_int_equal(add(w, 3, false), 0);
+	do {
+		wait_ms(w, 1);
+		raid_get_info(w->raid, &info);
+	} while (info.member[1].state != RAID_MEMBER_REBUILDING);
+	assert_int_equal(fail_path_now(w, "disk0"), EBUSY);
+	assert_int_equal(fail_path_now(w, "disk3"), 0);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.member[1].state, RAID_MEMBER_FAULTY);
+	assert_int_equal(info.degraded, 1);
+	assert_int_equal(batch(w, 100 * 1024), 0);
+	assert_int_equal(add(w, 4, false), 0);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	compare_all(w);
 	assert_int_equal(world_stop(w), 0);
 }
 
@@ -669,6 +725,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_faulty_spare_keeps_its_number),
+		cmocka_unit_test(a_pulled_spare_is_let_go_and_may_come_back),
+		cmocka_unit_test(
+		    a_disk_that_is_pulled_while_it_is_filled_leaves),
 		cmocka_unit_test(a_spare_whose_number_was_given_away_is_stale),
 		cmocka_unit_test(a_new_disk_is_rebuilt_under_load),
 		cmocka_unit_test(

@@ -341,6 +341,32 @@ when_the_new_disk_dies_nothing_is_lost(void **state)
 }
 
 static void
+a_new_disk_that_is_pulled_is_let_go(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 3, 2, RAID_POLICY_PPL);
+	slow_writes(w, 3, 3);
+	begin(w, 1, 3);
+	wait_for_part(w, 64 * 1024);
+	assert_int_equal(fail_path_now(w, "disk3"), 0);
+	wait_ms(w, 100);
+	assert_string_equal(w->last_told, "disk3 is let go");
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.nmembers, 3);
+	assert_int_equal(info.degraded, 0);
+	assert_int_equal(info.task, RAID_TASK_NONE);
+	begin(w, 1, 4);
+	do {
+		wait_ms(w, 5);
+		raid_get_info(w->raid, &info);
+	} while (strcmp(info.member[1].path, "disk4") != 0);
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
 cancelled_it_leaves_a_spare(void **state)
 {
 	struct world *w = &world;
@@ -617,6 +643,7 @@ main(void)
 		    when_the_old_disk_dies_it_goes_on_as_a_rebuild),
 		cmocka_unit_test(what_was_copied_is_not_rebuilt),
 		cmocka_unit_test(when_the_new_disk_dies_nothing_is_lost),
+		cmocka_unit_test(a_new_disk_that_is_pulled_is_let_go),
 		cmocka_unit_test(cancelled_it_leaves_a_spare),
 		cmocka_unit_test(it_goes_on_where_it_was_stopped),
 		cmocka_unit_test(a_power_cut_leaves_a_whole_array),

@@ -33,6 +33,7 @@ struct world {
 	struct one_io io[BATCH];
 	uint8_t *buf[BATCH];
 	unsigned told;
+	char last_told[200];
 };
 
 static void
@@ -63,8 +64,10 @@ rnd(struct world *w)
 static inline void
 on_tell(void *arg, const char *what)
 {
-	(void)what;
-	((struct world *)arg)->told++;
+	struct world *w = arg;
+
+	w->told++;
+	snprintf(w->last_told, sizeof(w->last_told), "%s", what);
 }
 
 /* Member data of `bytes` each; `n` members. */
@@ -341,6 +344,17 @@ static inline int
 fail_member_now(struct world *w, unsigned role)
 {
 	struct raid_fail fail = { .raid = w->raid, .role = role };
+
+	raid_fail_start(&fail, NULL);
+	loop_run_op(w->loop, &fail.op);
+	return fail.err.code;
+}
+
+static inline int
+fail_path_now(struct world *w, const char *path)
+{
+	struct raid_fail fail = { .raid = w->raid, .path = path,
+		.why = "it was pulled" };
 
 	raid_fail_start(&fail, NULL);
 	loop_run_op(w->loop, &fail.op);

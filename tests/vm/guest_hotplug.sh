@@ -33,6 +33,26 @@ told() {
 	ctl events | grep -q "$1"
 }
 
+# The pool has a disk in this state.
+has() {
+	ctl pool status tank --json | tr -d ' \n' |
+	    grep -q "\"state\":\"$1\""
+}
+
+has_no() {
+	! has "$1"
+}
+
+# slot DEVICE: where sysfs says it is plugged in.
+slot() {
+	readlink -f "/sys/block/${1##*/}/device/.."
+}
+
+plug_in() {
+	echo 1 >/sys/bus/pci/rescan
+	becomes "$1 is there again" 5 disk "$1"
+}
+
 cat >/tmp/dozo.conf <<EOT
 state-directory = /tmp/state
 control-socket = /tmp/sock
@@ -48,11 +68,10 @@ check "disks have serial numbers" sh -c \
     'dozoctl --socket /tmp/sock disk list | grep -q "d1 .*tank"'
 
 pulled=$(disk d1)
-slot=$(readlink -f "/sys/block/${pulled##*/}/device/..")
 # Nothing is written any more that could meet the hole.
 becomes "pool is quiet" 30 quiet
 sleep 2
-echo 1 >"$slot/remove"
+echo 1 >"$(slot "$pulled")/remove"
 becomes "a pulled disk shows as degraded without I/O" 5 health degraded
 becomes "the pull is told" 5 told "$pulled was removed"
 check "the log says so" grep -q "member=$pulled was pulled" /tmp/dozod.log
@@ -67,6 +86,49 @@ check "it is taken back" ctl pool re-add tank --disk "$back"
 becomes "pool is healthy again" 30 health healthy
 sleep 2
 check "and stays so" health healthy
+
+# A spare.  Who finds out first says so.
+gone='\(it was pulled\|its device is gone\)'
+spare=$(disk d3)
+check "a spare is added" ctl pool add-spare tank --disk "$spare"
+check "it waits" has spare
+echo 1 >"$(slot "$spare")/remove"
+becomes "a pulled spare is told" 5 told \
+    "spare $spare is faulty: $gone"
+becomes "it is no spare any more" 5 has_no spare
+check "the pool is healthy without it" health healthy
+plug_in d3
+check "it is taken back" ctl pool re-add tank --disk "$(disk d3)"
+check "it waits again" has spare
+
+# A disk that is filled with a copy.
+echo @slow
+spare=$(disk d3)
+check "it is to replace a member" ctl pool replace tank "$(disk d0)" \
+    --disk "$spare"
+becomes "it is filled" 5 has replacing
+echo 1 >"$(slot "$spare")/remove"
+becomes "that it was pulled is told" 5 told \
+    "$spare, which was to replace member 0, is faulty: $gone"
+becomes "it does not replace anything" 5 has_no replacing
+check "the pool is healthy still" health healthy
+plug_in d3
+
+# A disk that is rebuilt.
+spare=$(disk d3)
+check "it is a spare again" ctl pool re-add tank --disk "$spare"
+check "a member fails" ctl disk fail "$(disk d1)"
+becomes "the spare is filled" 5 has rebuilding
+echo 1 >"$(slot "$spare")/remove"
+becomes "that it was pulled is told, too" 5 told \
+    "member 1 ($spare) is faulty: $gone"
+check "the pool is degraded" health degraded
+check "the other comes back" ctl pool re-add tank --disk "$(disk d1)"
+becomes "the pool is healthy once more" 30 health healthy
+same "of each it was told once" "$(grep -c 'array=.*is faulty' \
+    /tmp/dozod.log)" 5
+check "a disk that is gone has no bad blocks" sh -c \
+    '! grep "are bad" /tmp/dozod.log'
 
 # Linux asks for the members while the daemon has them, and after it.
 assemble() {
