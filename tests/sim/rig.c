@@ -5,11 +5,12 @@
  * Invariant checked at each start of an array: a member is left out only if
  * something was done to it, and the start is refused only if there is such a
  * member and the array did not stop in order since; with a partial parity log
- * only if there are two.
+ * only if there are two.  A disk without a place may be left out at any time.
  */
 #include "tests/sim/rig.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,21 +20,28 @@
 #include "raid/sb1.h"
 
 #define MEMBERS_MAX 6u
+#define DISKS_MAX (MEMBERS_MAX + RIG_SPARES_MAX)
+#define NOBODY UINT_MAX
 #define SB_OFF 4096u
+#define SB_RESYNC 208u			/* resync_offset in it */
 #define SB_CLEAN UINT64_MAX
 
 struct rig {
 	struct sim *sim;
 	struct rng *rng;
 	struct blk *blk;
-	unsigned n;			/* disks; 1 = no array */
-	struct sim_disk *disk[MEMBERS_MAX];
+	unsigned n;			/* members; 1 = no array */
+	unsigned ndisks;
+	struct sim_disk *disk[DISKS_MAX];
+	unsigned by_role[MEMBERS_MAX];	/* the disk that has it, or had */
 	struct raid_spec spec;
 	struct raid_pools pools;
+	uint32_t block;
+	uint64_t member_bytes;
 	struct raid *raid;
 	struct raid_convert *convert;	/* of this life */
 	bool created, crashed, doubt;
-	unsigned suspects, withheld;	/* masks */
+	unsigned suspects, withheld;	/* masks of disks */
 	unsigned listed;		/* with bad blocks, when last closed */
 };
 
@@ -54,7 +62,7 @@ rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size)
 {
 	struct rig *rig = rig_new(sim, rng);
 
-	rig->n = 1;
+	rig->n = rig->ndisks = 1;
 	rig->disk[0] = sim_disk_new(sim, "disk", size,
 	    rng_one_in(rng, 3) ? 4096 : 512);
 	return rig;
@@ -96,28 +104,42 @@ draw_spec(struct rig *rig)
 	};
 }
 
+static void
+add_disk(struct rig *rig, uint64_t member_bytes)
+{
+	char name[16];
+
+	assert(rig->ndisks < DISKS_MAX);
+	snprintf(name, sizeof(name), "d%u", rig->ndisks);
+	rig->disk[rig->ndisks++] = sim_disk_new(rig->sim, name, 2 * MIB +
+	    member_bytes + 4096 * rng_below(rig->rng, 32), rig->block);
+}
+
 struct rig *
 rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 {
 	struct rig *rig = rig_new(sim, rng);
-	uint32_t block = rng_one_in(rng, 4) ? 4096 : 512;
-	uint64_t member;
-	char name[16];
 
+	rig->block = rng_one_in(rng, 4) ? 4096 : 512;
 	rig->n = (unsigned)rng_range(rng, 3, MEMBERS_MAX);
 	draw_spec(rig);
-	member = size == 0 ? rig->spec.chunk_bytes *
+	rig->member_bytes = size == 0 ? rig->spec.chunk_bytes *
 	    draw_chunks(rng, rig->spec.chunk_bytes) :
 	    round_up(size / (rig->n - 1), MIB);
 	for (unsigned i = 0; i < rig->n; i++) {
-		snprintf(name, sizeof(name), "d%u", i);
-		rig->disk[i] = sim_disk_new(sim, name, 2 * MIB + member +
-		    4096 * rng_below(rng, 32), block);
+		add_disk(rig, rig->member_bytes);
+		rig->by_role[i] = i;
 	}
 	sim_trace(sim, "array of %u, chunk %u, layout %d, policy %s", rig->n,
 	    rig->spec.chunk_bytes, (int)rig->spec.layout,
 	    raid_policy_name(rig->spec.policy));
 	return rig;
+}
+
+void
+rig_new_spare(struct rig *rig)
+{
+	add_disk(rig, rig->member_bytes + 128 * KIB);	/* as any other */
 }
 
 void
@@ -193,12 +215,63 @@ change_areas(struct rig *rig)
 }
 
 static unsigned
-disk_of(const struct rig *rig, const struct blk *blk)
+disk_of(const struct rig *rig, const char *path)
 {
-	for (unsigned i = 0; i < rig->n; i++)
-		if (strcmp(blk->name, sim_disk_name(rig->disk[i])) == 0)
+	for (unsigned i = 0; i < rig->ndisks; i++)
+		if (strcmp(path, sim_disk_name(rig->disk[i])) == 0)
 			return i;
-	sim_fail(rig->sim, "%s is no disk of ours", blk->name);
+	return NOBODY;
+}
+
+static bool
+has_place(const struct rig *rig, unsigned i)
+{
+	for (unsigned r = 0; r < rig->n; r++)
+		if (rig->by_role[r] == i)
+			return true;
+	return false;
+}
+
+/* What meets what: to be counted over many seeds. */
+void
+rig_trace(struct rig *rig, const char *what)
+{
+	struct raid_info info;
+	uint64_t bad = 0;
+
+	if (rig->raid == NULL)
+		return;
+	raid_get_info(rig->raid, &info);
+	for (unsigned i = 0; i < info.nmembers; i++)
+		bad += info.member[i].bad_bytes;
+	sim_trace(rig->sim, "%s amid %s: %u missing%s, in doubt %llu, listed "
+	    "%llu", what, raid_task_name(info.task), info.degraded,
+	    info.failed ? ", failed" : "", (unsigned long long)info.in_doubt,
+	    (unsigned long long)bad);
+}
+
+/* A disk that has taken the place of a suspect one inherits that. */
+static void
+note_places(struct rig *rig)
+{
+	struct raid_info info;
+
+	if (rig->raid == NULL)
+		return;
+	raid_get_info(rig->raid, &info);
+	for (unsigned r = 0; r < rig->n; r++) {
+		unsigned was = rig->by_role[r];
+		unsigned is = disk_of(rig, info.member[r].path);
+
+		if (is == NOBODY || is == was)
+			continue;
+		sim_trace(rig->sim, "%s has the place of %s",
+		    sim_disk_name(rig->disk[is]),
+		    sim_disk_name(rig->disk[was]));
+		rig->by_role[r] = is;
+		if ((rig->suspects & 1u << was) != 0)
+			rig->suspects ^= 1u << was | 1u << is;
+	}
 }
 
 static void
@@ -206,11 +279,12 @@ check_rejected(struct rig *rig, const struct raid_assemble *assemble)
 {
 	for (unsigned i = 0; i < assemble->nrejected; i++) {
 		struct blk *blk = assemble->rejected[i].blk;
-		unsigned d = disk_of(rig, blk);
+		unsigned d = disk_of(rig, blk->name);
 
 		sim_trace(rig->sim, "%s is rejected: %s", blk->name,
 		    assemble->rejected[i].why.text);
-		sim_check(rig->sim, (rig->suspects & 1u << d) != 0,
+		sim_check(rig->sim, (rig->suspects & 1u << d) != 0 ||
+		    !has_place(rig, d),
 		    "%s is rejected without reason: %s", blk->name,
 		    assemble->rejected[i].why.text);
 		if (assemble->raid != NULL)
@@ -228,7 +302,7 @@ assemble_start(struct rig *rig, struct loop *loop)
 	as->loop = loop;
 	as->allow_degraded = true;
 	as->pools = &rig->pools;
-	for (unsigned i = 0; i < rig->n; i++)
+	for (unsigned i = 0; i < rig->ndisks; i++)
 		if (!sim_disk_gone(rig->disk[i]) &&
 		    (rig->withheld & 1u << i) == 0)
 			as->blks[as->nblks++] = open_disk(rig, loop, i);
@@ -264,6 +338,7 @@ assemble(struct rig *rig, struct loop *loop)
 	}
 	rig->raid = as->raid;
 	free(as);
+	note_places(rig);
 	return ok;
 }
 
@@ -341,7 +416,7 @@ static void
 note_listed(struct rig *rig, const struct raid_info *info)
 {
 	rig->listed = 0;
-	for (unsigned i = 0; i < rig->n; i++)
+	for (unsigned i = 0; i < rig->ndisks; i++)
 		for (unsigned r = 0; r < info->nmembers; r++)
 			if (info->member[r].bad_bytes > 0 &&
 			    strcmp(info->member[r].path,
@@ -366,6 +441,7 @@ rig_close(struct rig *rig)
 		rig->blk = NULL;
 		return;
 	}
+	note_places(rig);
 	raid_get_info(rig->raid, &info);
 	raid_stop_start(&stop, NULL);
 	sim_run_op(rig->sim, &stop.op, SIM_FOREVER);
@@ -383,6 +459,8 @@ rig_close(struct rig *rig)
 void
 rig_crash(struct rig *rig, bool power)
 {
+	rig_trace(rig, power ? "power cut" : "kill");
+	note_places(rig);
 	rig->spec.policy = policy(rig);
 	rig->convert = NULL;		/* leaked, as all of this life */
 	if (power)
@@ -403,8 +481,22 @@ rig_members(const struct rig *rig)
 struct sim_disk *
 rig_disk(const struct rig *rig, unsigned i)
 {
-	assert(i < rig->n);
+	assert(i < rig->ndisks);
 	return rig->disk[i];
+}
+
+unsigned
+rig_disks(const struct rig *rig)
+{
+	return rig->ndisks;
+}
+
+unsigned
+rig_member(struct rig *rig, unsigned role)
+{
+	assert(role < rig->n);
+	note_places(rig);
+	return rig->by_role[role];
 }
 
 struct raid *
@@ -440,30 +532,47 @@ in_array(const struct rig *rig, unsigned i)
 	return false;
 }
 
+static bool
+failed(const struct rig *rig)
+{
+	struct raid_info info;
+
+	raid_get_info(rig->raid, &info);
+	return info.failed;
+}
+
+static void
+add(struct rig *rig, struct loop *loop, unsigned i)
+{
+	struct raid_add *add = calloc(1, sizeof(*add));
+
+	if (add == NULL)
+		sim_fail(rig->sim, "no memory");
+	sim_disk_heal(rig->disk[i]);
+	add->raid = rig->raid;
+	add->blk = open_disk(rig, loop, i);
+	add->force = true;
+	raid_add_start(add, NULL);
+	sim_run_op(rig->sim, &add->op, SIM_FOREVER);
+	sim_check(rig->sim, add->err.code == 0 || failed(rig), "add: %s",
+	    add->err.text);
+	if (add->err.code == 0)
+		sim_trace(rig->sim, "%s is added",
+		    sim_disk_name(rig->disk[i]));
+	else
+		blk_close(add->blk);
+	free(add);
+}
+
 void
 rig_readd(struct rig *rig, struct loop *loop)
 {
-	for (unsigned i = 0; i < rig->n; i++) {
-		struct raid_add *add;
-
-		if ((rig->suspects & 1u << i) == 0 || in_array(rig, i) ||
-		    sim_disk_gone(rig->disk[i]))
-			continue;
-		add = calloc(1, sizeof(*add));
-		if (add == NULL)
-			sim_fail(rig->sim, "no memory");
-		sim_disk_heal(rig->disk[i]);
-		add->raid = rig->raid;
-		add->blk = open_disk(rig, loop, i);
-		add->force = true;
-		raid_add_start(add, NULL);
-		sim_run_op(rig->sim, &add->op, SIM_FOREVER);
-		if (add->err.code != 0)
-			sim_fail(rig->sim, "add: %s", add->err.text);
-		sim_trace(rig->sim, "%s is added again",
-		    sim_disk_name(rig->disk[i]));
-		free(add);
-	}
+	note_places(rig);
+	for (unsigned i = 0; i < rig->ndisks; i++)
+		if (((rig->suspects & 1u << i) != 0 || !has_place(rig, i)) &&
+		    !in_array(rig, i) && !sim_disk_gone(rig->disk[i]) &&
+		    !failed(rig))
+			add(rig, loop, i);
 }
 
 bool
@@ -471,6 +580,7 @@ rig_note_whole(struct rig *rig)
 {
 	struct raid_info info;
 
+	note_places(rig);
 	raid_get_info(rig->raid, &info);
 	for (unsigned r = 0; r < rig->n; r++)
 		if (info.member[r].state != RAID_MEMBER_IN_SYNC)
@@ -478,6 +588,9 @@ rig_note_whole(struct rig *rig)
 	if (info.degraded != 0 || info.failed || info.task != RAID_TASK_NONE)
 		return false;
 	rig->suspects = rig->withheld = 0;
+	for (unsigned r = 0; r < rig->n; r++)
+		if (sim_disk_will_fail(rig->disk[rig->by_role[r]]))
+			rig->suspects |= 1u << rig->by_role[r];
 	rig->doubt = !info.clean;	/* of a row that cannot be read */
 	rig->crashed = false;
 	return true;
@@ -502,24 +615,30 @@ sb_field(const struct rig *rig, unsigned i, unsigned off)
 	return get_le64(&in);
 }
 
+static bool
+read_sb(const struct rig *rig, unsigned i, struct sb1 *sb)
+{
+	uint8_t buf[SB1_BYTES];
+
+	sim_disk_peek(rig->disk[i], SB_OFF, buf, sizeof(buf));
+	return sb1_decode(sb, buf, sizeof(buf), NULL) == 0;
+}
+
+/* The table of the freshest of the others decides. */
 bool
 rig_records_loss(const struct rig *rig, unsigned i)
 {
-	uint8_t buf[SB1_BYTES];
-	struct sb1 sb;
+	struct sb1 sb, other, best = { .events = 0 };
 
-	sim_disk_peek(rig->disk[i], SB_OFF, buf, sizeof(buf));
-	if (sb1_decode(&sb, buf, sizeof(buf), NULL) != 0)
+	if (!read_sb(rig, i, &sb))
 		return false;
-	for (unsigned k = 0; k < rig->n; k++) {
-		struct sb1 other;
-
-		sim_disk_peek(rig->disk[k], SB_OFF, buf, sizeof(buf));
-		if (k != i && sb1_decode(&other, buf, sizeof(buf), NULL) == 0
-		    && !sb1_role_active(sb1_role(&other, sb.dev_number)))
-			return true;
-	}
-	return false;
+	for (unsigned k = 0; k < rig->ndisks; k++)
+		if (k != i && read_sb(rig, k, &other) && sb1_role_active(
+		    sb1_role(&other, other.dev_number)) &&
+		    other.events >= best.events)
+			best = other;
+	return best.events >= sb.events &&
+	    !sb1_role_active(sb1_role(&best, sb.dev_number));
 }
 
 void
@@ -533,8 +652,8 @@ rig_data_zone(const struct rig *rig, unsigned i, uint64_t *off, uint64_t *len)
 bool
 rig_is_clean(const struct rig *rig)
 {
-	for (unsigned i = 0; i < rig->n; i++)
-		if (sb_field(rig, i, 208) != SB_CLEAN)	/* resync_offset */
+	for (unsigned r = 0; r < rig->n; r++)
+		if (sb_field(rig, rig->by_role[r], SB_RESYNC) != SB_CLEAN)
 			return false;
 	return rig->n > 1 && rig->suspects == 0;
 }
@@ -544,14 +663,14 @@ rig_check_parity(const struct rig *rig)
 {
 	uint64_t off[MEMBERS_MAX], len = 0, words[512], sum[512];
 
-	for (unsigned i = 0; i < rig->n; i++)
-		rig_data_zone(rig, i, &off[i], &len);
+	for (unsigned r = 0; r < rig->n; r++)
+		rig_data_zone(rig, rig->by_role[r], &off[r], &len);
 	sim_check(rig->sim, len > 0, "no data zone");
 	for (uint64_t at = 0; at < len; at += sizeof(sum)) {
 		memset(sum, 0, sizeof(sum));
-		for (unsigned i = 0; i < rig->n; i++) {
-			sim_disk_peek(rig->disk[i], off[i] + at, words,
-			    sizeof(words));
+		for (unsigned r = 0; r < rig->n; r++) {
+			sim_disk_peek(rig->disk[rig->by_role[r]],
+			    off[r] + at, words, sizeof(words));
 			for (unsigned k = 0; k < nitems(sum); k++)
 				sum[k] ^= words[k];
 		}

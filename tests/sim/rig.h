@@ -19,6 +19,9 @@ struct rig *rig_new_disk(struct sim *sim, struct rng *rng, uint64_t size);
  * stripes.
  */
 struct rig *rig_new_array(struct sim *sim, struct rng *rng, uint64_t size);
+/* One more disk than the array has places for, at most so many. */
+#define RIG_SPARES_MAX 2u
+void rig_new_spare(struct rig *rig);
 void rig_free(struct rig *rig);
 
 /*
@@ -37,11 +40,16 @@ void rig_crash(struct rig *rig, bool power);
 /* --- arrays --- */
 
 unsigned rig_members(const struct rig *rig);
+unsigned rig_disks(const struct rig *rig);
 struct sim_disk *rig_disk(const struct rig *rig, unsigned i);
+/* The disk that has this role, or had it when that was last known. */
+unsigned rig_member(struct rig *rig, unsigned role);
 /* Where member i's data lies on its disk. */
 void rig_data_zone(const struct rig *rig, unsigned i, uint64_t *off,
     uint64_t *len);
 struct raid *rig_raid(const struct rig *rig);
+/* A line of history: the state of the array when this happens. */
+void rig_trace(struct rig *rig, const char *what);
 /*
  * Something was done to member i: it may be left out from now on.  `doubt`:
  * while a resync may have been running, so the array may not start again.

@@ -112,6 +112,8 @@ void sim_disk_hard_sector(struct sim_disk *disk, uint64_t off, bool stays);
 /* The next `n` writes fail. */
 void sim_disk_fail_writes(struct sim_disk *disk, unsigned n);
 void sim_disk_fail_flushes(struct sim_disk *disk, unsigned n);
+/* Is there a failure still to come? */
+bool sim_disk_will_fail(const struct sim_disk *disk);
 /* No more of that. */
 void sim_disk_heal(struct sim_disk *disk);
 /* Flip one bit of what a read returns from now on. */

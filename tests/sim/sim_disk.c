@@ -669,6 +669,12 @@ sim_disk_fail_flushes(struct sim_disk *disk, unsigned n)
 	disk->fail_flushes = n;
 }
 
+bool
+sim_disk_will_fail(const struct sim_disk *disk)
+{
+	return disk->fail_writes > 0 || disk->fail_flushes > 0;
+}
+
 void
 sim_disk_heal(struct sim_disk *disk)
 {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Scenario "raid": the load on an array, life after life, with faults of its
- * members while it runs, kills and power cuts.
+ * members while it runs, kills and power cuts.  Meanwhile it is resynced, or
+ * that is put off; lost members are rebuilt on spares or added again; somebody
+ * scrubs it.
  *
  * At the end of a seed whose members are all good: parity is checked byte by
  * byte (D), then the array is started without one member and everything is
@@ -22,13 +24,15 @@ enum plan {
 	PLAN_LOSE_ONE,		/* it goes away, or its writes fail */
 	PLAN_LOSE_TWO,
 	PLAN_ROT,		/* of one member's superblock, while stopped */
+	PLAN_WORST,		/* lose one, with bad sectors on all */
 	PLANS
 };
 /* The more there is to go wrong, the more often. */
 static const enum plan plans[] = {
 	PLAN_NOTHING, PLAN_STALLS, PLAN_LATENT, PLAN_LATENT, PLAN_HARD,
 	PLAN_HARD, PLAN_LOSE_ONE,
-	PLAN_LOSE_ONE, PLAN_LOSE_ONE, PLAN_LOSE_TWO, PLAN_ROT,
+	PLAN_LOSE_ONE, PLAN_LOSE_ONE, PLAN_LOSE_TWO, PLAN_ROT, PLAN_WORST,
+	PLAN_WORST,
 };
 
 struct world {
@@ -38,7 +42,7 @@ struct world {
 	struct model *model;
 	struct load *load;
 	enum plan plan;
-	unsigned victim;
+	unsigned victim;	/* role */
 	bool errors_ok;		/* the budget is used up: no wrong data, but */
 	bool latent;		/* sectors are bad */
 	unsigned forgot;	/* members that went away with their cache */
@@ -58,12 +62,13 @@ verify_all(struct world *w, struct blk *blk)
 /* --- faults --- */
 
 static void
-bad_sectors(struct world *w)
+bad_sectors(struct world *w, unsigned role)
 {
 	uint64_t off, len, n = rng_range(w->rng, 1, 6);
-	struct sim_disk *disk = rig_disk(w->rig, w->victim);
+	unsigned i = rig_member(w->rig, role);
+	struct sim_disk *disk = rig_disk(w->rig, i);
 
-	rig_data_zone(w->rig, w->victim, &off, &len);
+	rig_data_zone(w->rig, i, &off, &len);
 	w->latent = true;
 	if (w->doubt)		/* with parity not synced it is lost */
 		w->errors_ok = w->load->errors_ok = true;
@@ -71,16 +76,18 @@ bad_sectors(struct world *w)
 	while (n-- > 0) {
 		uint64_t at = off + 512 * rng_below(w->rng, len / 512);
 
-		if (w->plan == PLAN_HARD)
+		if (w->plan == PLAN_HARD || (w->plan == PLAN_WORST &&
+		    rng_one_in(w->rng, 4)))
 			sim_disk_hard_sector(disk, at, rng_one_in(w->rng, 2));
-		if (w->plan == PLAN_LATENT || rng_one_in(w->rng, 2))
+		if (w->plan != PLAN_HARD || rng_one_in(w->rng, 2))
 			sim_disk_bad_sector(disk, at);
 	}
 }
 
 static void
-lose(struct world *w, unsigned i)
+lose(struct world *w, unsigned role)
 {
+	unsigned i = rig_member(w->rig, role);
 	struct sim_disk *disk = rig_disk(w->rig, i);
 
 	if (sim_disk_gone(disk))
@@ -114,20 +121,44 @@ lose_second(struct world *w)
 	lose(w, other);
 }
 
+/* One after the other, as long as one at a time is lost. */
+static void
+lose_victim(struct world *w)
+{
+	if (rig_suspects(w->rig) == 0)
+		w->victim = (unsigned)rng_below(w->rng, rig_members(w->rig));
+	lose(w, w->victim);
+}
+
+static void
+do_worst(struct world *w)
+{
+	w->errors_ok = w->load->errors_ok = true;
+	if (rng_one_in(w->rng, 2))
+		bad_sectors(w, (unsigned)rng_below(w->rng,
+		    rig_members(w->rig)));
+	else
+		lose_victim(w);
+}
+
 static void
 do_fault(struct world *w)
 {
+	rig_trace(w->rig, "fault");
 	switch (w->plan) {
 	case PLAN_NOTHING:
 	case PLAN_ROT:
 		break;
 	case PLAN_STALLS:
 		sim_disk_stall(rig_disk(w->rig, (unsigned)rng_below(w->rng,
-		    rig_members(w->rig))), rng_range(w->rng, 1, 20000));
+		    rig_disks(w->rig))), rng_range(w->rng, 1, 20000));
 		break;
 	case PLAN_LATENT:
 	case PLAN_HARD:
-		bad_sectors(w);
+		bad_sectors(w, w->victim);
+		break;
+	case PLAN_WORST:
+		do_worst(w);
 		break;
 	case PLAN_LOSE_TWO:
 		if (rig_suspects(w->rig) > 0) {
@@ -136,7 +167,7 @@ do_fault(struct world *w)
 		}
 		/* FALLTHROUGH */
 	case PLAN_LOSE_ONE:
-		lose(w, w->victim);
+		lose_victim(w);
 		break;
 	case PLANS:
 		break;
@@ -154,7 +185,7 @@ forgot(struct world *w)
 {
 	bool silently = false;
 
-	for (unsigned i = 0; i < rig_members(w->rig); i++)
+	for (unsigned i = 0; i < rig_disks(w->rig); i++)
 		silently |= (w->forgot >> i & 1) != 0 &&
 		    !rig_records_loss(w->rig, i);
 	w->forgot = 0;
@@ -164,7 +195,7 @@ forgot(struct world *w)
 static void
 crash(struct world *w, bool power)
 {
-	bool log = rig_has_log(w->rig), lost;
+	bool log = rig_has_log(w->rig), was_doubt = w->doubt, lost;
 
 	rig_crash(w->rig, power);
 	if (w->model == NULL)
@@ -177,8 +208,11 @@ crash(struct world *w, bool power)
 	/* A member that does not survive the crash. */
 	if (log && w->plan == PLAN_LOSE_ONE && rng_one_in(w->rng, 2) &&
 	    rig_suspects(w->rig) == 0) {
-		rig_suspect(w->rig, w->victim, false);
-		sim_disk_vanish(rig_disk(w->rig, w->victim), false);
+		rig_suspect(w->rig, rig_member(w->rig, w->victim), was_doubt);
+		sim_disk_vanish(rig_disk(w->rig, rig_member(w->rig,
+		    w->victim)), false);
+		if (was_doubt)
+			w->errors_ok = w->load->errors_ok = true;
 	}
 	if (rig_suspects(w->rig) > 0 && log)
 		model_doubt(w->model);
@@ -189,8 +223,42 @@ crash(struct world *w, bool power)
 		w->errors_ok = w->load->errors_ok = true;
 }
 
+static void
+return_disks(struct world *w)
+{
+	for (unsigned i = 0; i < rig_disks(w->rig); i++)
+		if (sim_disk_gone(rig_disk(w->rig, i)) &&
+		    rng_one_in(w->rng, 2))
+			sim_disk_return(rig_disk(w->rig, i));
+}
+
+/* What an administrator does at any time. */
+static void
+administer(struct world *w, struct loop *loop)
+{
+	struct err err = { 0 };
+
+	switch (rng_below(w->rng, 8)) {
+	case 0:
+	case 1:
+		rig_convert(w->rig);
+		break;
+	case 2:
+		if (raid_scrub(rig_raid(w->rig), rng_one_in(w->rng, 2),
+		    &err) == 0)
+			sim_trace(w->sim, "scrub is asked for");
+		break;
+	case 3:
+		return_disks(w);
+		rig_readd(w->rig, loop);
+		break;
+	default:
+		break;
+	}
+}
+
 static bool
-live(struct world *w, struct blk *blk)
+live(struct world *w, struct loop *loop, struct blk *blk)
 {
 	/* Many short lives show more than a few long ones. */
 	bool brief = !rng_one_in(w->rng, 3);
@@ -201,13 +269,14 @@ live(struct world *w, struct blk *blk)
 	w->load->errors_ok = w->errors_ok;
 	if (sim_run_op(w->sim, &w->load->op, events / 2))
 		return true;
-	if (rng_one_in(w->rng, 4))
-		rig_convert(w->rig);
+	administer(w, loop);
 	do_fault(w);
 	if (sim_run_op(w->sim, &w->load->op, events / 2))
 		return true;
-	if (w->plan == PLAN_STALLS || w->plan == PLAN_LOSE_TWO)
+	if (w->plan == PLAN_STALLS || w->plan == PLAN_LOSE_TWO ||
+	    w->plan == PLAN_WORST)
 		do_fault(w);
+	administer(w, loop);
 	return sim_run_op(w->sim, &w->load->op, events);
 }
 
@@ -230,24 +299,18 @@ shut_down(struct world *w)
 		model_doubt(w->model);
 }
 
-static void
-return_disks(struct world *w)
-{
-	for (unsigned i = 0; i < rig_members(w->rig); i++)
-		if (sim_disk_gone(rig_disk(w->rig, i)) &&
-		    rng_one_in(w->rng, 2))
-			sim_disk_return(rig_disk(w->rig, i));
-}
-
 /* A bit of the first 256 bytes of the superblock: its checksum covers them. */
 static void
 rot_superblock(struct world *w)
 {
+	unsigned i;
+
 	if (w->plan != PLAN_ROT || rig_suspects(w->rig) > 0 ||
 	    rng_one_in(w->rng, 2))
 		return;
-	rig_suspect(w->rig, w->victim, w->doubt);
-	sim_disk_rot(rig_disk(w->rig, w->victim),
+	i = rig_member(w->rig, w->victim);
+	rig_suspect(w->rig, i, w->doubt);
+	sim_disk_rot(rig_disk(w->rig, i),
 	    8 * 4096 + rng_below(w->rng, 8 * 256));
 	if (w->doubt && rig_has_log(w->rig))
 		model_doubt(w->model);
@@ -255,19 +318,46 @@ rot_superblock(struct world *w)
 		w->errors_ok = w->load->errors_ok = true;
 }
 
-/* Before the load: give disks back, let resync and rebuild run, or do not. */
+/* Complete, nothing in doubt, nothing lost: no error is expected any more. */
+static void
+note_whole(struct world *w)
+{
+	struct raid_info info;
+	bool whole = rig_note_whole(w->rig);
+
+	raid_get_info(rig_raid(w->rig), &info);
+	if (whole || rig_suspects(w->rig) == 0)
+		w->doubt = !info.clean;
+	for (unsigned i = 0; i < info.nmembers; i++)
+		whole &= info.member[i].bad_bytes == 0;
+	if (whole && info.clean && !w->latent)
+		w->errors_ok = false;
+}
+
+/*
+ * Before the load: give disks to the array, let resync and rebuild run, or put
+ * them off, or do nothing about them.
+ */
 static void
 settle_or_not(struct world *w, struct loop *loop)
 {
-	if (rng_one_in(w->rng, 2) && !w->errors_ok)
+	if (rng_one_in(w->rng, 2))
 		rig_readd(w->rig, loop);
 	if (w->plan == PLAN_LATENT && w->doubt && rng_one_in(w->rng, 2))
-		bad_sectors(w);
-	if (rng_one_in(w->rng, 2))
+		bad_sectors(w, w->victim);
+	switch (rng_below(w->rng, 6)) {
+	case 0:
+		raid_task_cancel(rig_raid(w->rig));
+		sim_trace(w->sim, "resync and rebuild are put off");
 		return;
-	sim_sleep(w->sim, 300000);
-	if (rig_note_whole(w->rig) || rig_suspects(w->rig) == 0)
-		w->doubt = false;
+	case 1:
+	case 2:
+		return;
+	default:
+		sim_sleep(w->sim, 300000);
+		note_whole(w);
+		return;
+	}
 }
 
 /* False: refused, which may be. */
@@ -293,7 +383,7 @@ one_life(struct world *w, bool last)
 	settle_or_not(w, loop);
 	if (rng_one_in(w->rng, 2))
 		verify_all(w, blk);
-	if (live(w, blk) && (last || rng_one_in(w->rng, 3))) {
+	if (live(w, loop, blk) && (last || rng_one_in(w->rng, 3))) {
 		verify_all(w, blk);
 		if (last)
 			sim_sleep(w->sim, 60000);
@@ -320,10 +410,9 @@ last_checks(struct world *w)
 		return;
 	}
 	verify_all(w, blk);
-	if (!w->errors_ok)
-		rig_readd(w->rig, loop);
+	rig_readd(w->rig, loop);
 	sim_sleep(w->sim, 300000);
-	(void)rig_note_whole(w->rig);
+	note_whole(w);
 	rig_close(w->rig);
 	sim_shutdown(w->sim);
 	if (!rig_is_clean(w->rig) || w->errors_ok)
@@ -331,9 +420,11 @@ last_checks(struct world *w)
 	model_settle(w->model);
 	if (!w->latent && rig_listed(w->rig) < 0)
 		rig_check_parity(w->rig);
-	rig_withhold(w->rig, w->latent ? w->victim :
-	    rig_listed(w->rig) >= 0 ? (unsigned)rig_listed(w->rig) :
-	    (unsigned)rng_below(w->rng, rig_members(w->rig)));
+	if (rig_listed(w->rig) >= 0 && !w->latent)
+		rig_withhold(w->rig, (unsigned)rig_listed(w->rig));
+	else
+		rig_withhold(w->rig, rig_member(w->rig, w->latent ? w->victim :
+		    (unsigned)rng_below(w->rng, rig_members(w->rig))));
 	loop = sim_boot(w->sim);
 	blk = rig_open(w->rig, loop);
 	verify_all(w, blk);
@@ -351,6 +442,9 @@ play_raid(struct sim *sim, struct rng *rng)
 	world.load = load_new(sim, rng);
 	world.plan = plans[rng_below(rng, nitems(plans))];
 	world.victim = (unsigned)rng_below(rng, rig_members(world.rig));
+	while (rng_one_in(rng, 2) && rig_disks(world.rig) <
+	    rig_members(world.rig) + RIG_SPARES_MAX)
+		rig_new_spare(world.rig);
 	for (uint64_t i = 0; i < lives; i++)
 		if (!one_life(&world, i == lives - 1))
 			return;
