@@ -68,6 +68,18 @@ blk_submit(struct blk *blk, struct io *io, struct op *waiter)
 }
 
 void
+blk_expect(struct blk *blk, uint64_t off, uint64_t len)
+{
+	const struct blk_geometry *geo = &blk->geo;
+
+	assert(len > 0 && range_ok(off, len, geo->size));
+	assert(off % geo->logical_block == 0);
+	assert(len % geo->logical_block == 0);
+	if (blk->ops->expect != NULL && !geo->read_only)
+		blk->ops->expect(blk, off, len);
+}
+
+void
 blk_close(struct blk *blk)
 {
 	if (blk != NULL)

@@ -41,6 +41,8 @@ struct blk_ops {
 	void (*submit)(struct blk *blk, struct io *io);
 	/* Frees blk; no request is in flight.  Closes what is below. */
 	void (*close)(struct blk *blk);
+	/* See blk_expect; may be missing. */
+	void (*expect)(struct blk *blk, uint64_t off, uint64_t len);
 };
 
 struct blk {
@@ -57,6 +59,11 @@ void blk_submit(struct blk *blk, struct io *io, struct op *waiter);
  * layers whose submit() only adjusts and forwards.
  */
 void blk_forward(struct blk *lower, struct io *io);
+/*
+ * A write of this range will perhaps be submitted as soon as its data has
+ * come: the device may get ready for it.  Changes nothing and ends at once.
+ */
+void blk_expect(struct blk *blk, uint64_t off, uint64_t len);
 void blk_close(struct blk *blk);
 
 /* --- the back ends of this layer --- */

@@ -127,8 +127,19 @@ cache_blk_close(struct blk *blk)
 	vol_free(cache_vol_of(blk));
 }
 
+/* What is written through goes down as it is. */
+static void
+cache_expect(struct blk *blk, uint64_t off, uint64_t len)
+{
+	struct cache_vol *vol = cache_vol_of(blk);
+
+	if (!vol->write_back)
+		blk_expect(vol->lower, off, len);
+}
+
 static const struct blk_ops cache_ops = {
 	.type = "cache",
+	.expect = cache_expect,
 	.submit = cache_submit,
 	.close = cache_blk_close,
 };

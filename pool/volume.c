@@ -231,6 +231,17 @@ volume_submit(struct blk *blk, struct io *io)
 	bug("volume: request of kind %d", (int)io->kind);
 }
 
+/* Only if it is one request below, as the write will be. */
+static void
+volume_expect(struct blk *blk, uint64_t off, uint64_t len)
+{
+	struct volume *v = container_of(blk, struct volume, blk);
+	const struct map_run *run = map_find(v, off);
+
+	if (off + len <= run->end)
+		blk_expect(v->pool->blk, run->phys + (off - run->off), len);
+}
+
 static void
 volume_close(struct blk *blk)
 {
@@ -241,6 +252,7 @@ static const struct blk_ops volume_ops = {
 	.type = "volume",
 	.submit = volume_submit,
 	.close = volume_close,
+	.expect = volume_expect,
 };
 
 int

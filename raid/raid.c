@@ -33,6 +33,7 @@ static const struct blk_ops raid_ops = {
 	.type = "raid",
 	.submit = raid_submit,
 	.close = raid_close,
+	.expect = raid_expect,
 };
 
 void
@@ -477,6 +478,7 @@ raid_stop_run(struct op *op)
 	case ST_DRAIN:
 		err_clear(&stop->err);
 		raid->stopping = raid->sweep.cancel = true;
+		ahead_break(raid);
 		bitmap_stop(raid);
 		if (raid->active > 0 || !STAILQ_EMPTY(&raid->waiting_ios) ||
 		    raid->sweep.running || raid->cleaning ||

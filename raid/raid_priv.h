@@ -273,6 +273,10 @@ struct row {
 	STAILQ_ENTRY(row) rider;
 	bool ridden;			/* another row did the work */
 	bool fua;
+	/* write: made ready before the request came (ahead.c) */
+	enum { ROW_OWN, ROW_AHEAD, ROW_TAKEN, ROW_GIVEN_UP } ahead;
+	bool arrived;			/* at its log, or gave up */
+	bool at_gate;			/* held before its first store */
 	unsigned chunks;		/* left, if one after the other */
 	bool at_once;			/* that did not work */
 	bool settles;			/* makes lost data readable again */
@@ -341,6 +345,35 @@ struct raid_req {
 };
 
 void raid_submit(struct blk *blk, struct io *io);
+
+/* --- writes that are announced (ahead.c) --- */
+
+#define AHEAD_ROWS 24u
+
+struct ahead {
+	struct raid_req req;		/* parent of the rows */
+	struct io io;			/* what is announced; no data */
+	struct row *row[AHEAD_ROWS];	/* to be taken; NULL: not any more */
+	unsigned nrows, unready;
+	struct op_queue together;	/* until all are ready */
+	struct timer timer;
+	bool running, started;
+	bool loose;			/* nobody waits for the others */
+};
+void raid_expect(struct blk *blk, uint64_t off, uint64_t len);
+/* Somebody else needs the array: let go of all that nobody took. */
+void ahead_break(struct raid *raid);
+/* A change begins: is it what was announced? */
+void ahead_meets(struct raid *raid, const struct io *io);
+/* Is row `at` of this write ready?  Then it belongs to the request now. */
+bool ahead_take(struct raid_req *req, uint64_t at);
+/* Steps of such a row.  False: the op is held until the others are as far. */
+bool row_together(struct row *row);
+/* False: the op is held until the row is taken or given up. */
+bool row_may_store(struct row *row);
+/* Would its data have to be copied? (row_write.c) */
+bool row_bounces(const struct row *row);
+
 /*
  * Let requests wait, until raid_thaw().  True: no request, log or superblock
  * is in work.  False: `op` is held and asks again.  One op at a time has it.
@@ -535,6 +568,7 @@ struct raid {
 	unsigned deadline_ms, dead_ms;
 	SLIST_HEAD(, port_io) ports;	/* not in use */
 	SLIST_HEAD(, grave) graves;
+	struct ahead ahead;
 	unsigned ghosts;
 	struct op port_op;
 	struct timer port_timer;

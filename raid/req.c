@@ -125,16 +125,18 @@ req_write(struct raid_req *req, struct op *op)
 	struct io *orig = req->orig;
 
 	while (req->next != UINT64_MAX && req->result == 0) {
-		struct row *row = row_get(raid, op);
+		if (!raid->ahead.running || !ahead_take(req, req->next)) {
+			struct row *row = row_get(raid, op);
 
-		if (row == NULL)
-			return;
-		raid_map_span(&raid->map, req->next, orig->off, orig->len,
-		    &row->span);
-		if (row_wanted(req, &row->span))
-			row_write_start(row, req);
-		else
-			row_put(row);
+			if (row == NULL)
+				return;
+			raid_map_span(&raid->map, req->next, orig->off,
+			    orig->len, &row->span);
+			if (row_wanted(req, &row->span))
+				row_write_start(row, req);
+			else
+				row_put(row);
+		}
 		req->next = raid_map_next_row(&raid->map, req->next + 1,
 		    orig->off, orig->len);
 	}
@@ -181,6 +183,8 @@ req_start(struct raid_req *req, struct op *op)
 	case IO_WRITE:
 	case IO_ZERO:
 	case IO_DISCARD:
+		if (raid->ahead.running)
+			ahead_meets(raid, orig);
 		raid->writers++;
 		req->sequential = orig->kind == IO_WRITE &&
 		    stream_note(raid, orig->off, orig->len);
@@ -345,6 +349,7 @@ any_late(const struct raid *raid)
 bool
 raid_freeze(struct raid *raid, struct timer *timer, struct op *op)
 {
+	ahead_break(raid);
 	if (raid->freezer != NULL && raid->freezer != op) {
 		op_wait(&raid->idle_waiting, op);
 		return false;

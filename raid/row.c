@@ -78,6 +78,7 @@ row_lock(struct raid *raid, struct row_claim *claim, uint64_t row,
 	op_hold(op);
 	if (lock->gather != NULL)
 		row_merge_more(lock->gather);
+	ahead_break(raid);
 }
 
 void
@@ -123,6 +124,7 @@ row_get(struct raid *raid, struct op *op)
 	row->marked = false;
 	row->claim.writer = NULL;
 	row->ridden = false;
+	row->ahead = ROW_OWN;
 	row->avoid = 0;
 	row->repairs = 0;
 	row->chunks = 0;

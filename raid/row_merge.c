@@ -67,7 +67,7 @@ row_merge_init(struct row *row)
 	STAILQ_INIT(&row->riders);
 	row->merge_len = 0;
 	row->fua = (orig->flags & IO_FUA) != 0;
-	if (orig->kind != IO_WRITE ||
+	if (orig->kind != IO_WRITE || row->ahead != ROW_OWN ||
 	    (map->row_bytes != map->chunk && span->first != span->last))
 		return;
 	row->merge_off = orig->off + span->src[span->first];
@@ -193,9 +193,10 @@ static bool
 should_gather(struct row *row)
 {
 	struct raid *raid = row->raid;
+	unsigned writers = raid->writers - raid->ahead.running;
 
 	if (!row->req->sequential || row->merge_len == 0 || row_full(row) ||
-	    (raid->writers < 2 && !raid->gather_pays && !expects_more(row)) ||
+	    (writers < 2 && !raid->gather_pays && !expects_more(row)) ||
 	    raid->map.row_bytes != raid->map.chunk || row->fua ||
 	    raid->stopping)
 		return false;

@@ -38,12 +38,18 @@ bounce_slots(const struct row *row)
 	unsigned n = 0;
 
 	if (is_zero(row) || row->data.niov == 1)
-		return 0;
+		return 0;		/* or the data is not here yet */
 	for (unsigned d = span->first; d <= span->last; d++)
 		n += iov_count(row->data.iov, row->data.niov, span->src[d],
 		    span->data[d].hi - span->data[d].lo);
 	/* The parity needs two more. */
 	return n + 2 <= ROW_IOV_MAX ? 0 : span->last - span->first + 1;
+}
+
+bool
+row_bounces(const struct row *row)
+{
+	return bounce_slots(row) > 0;
 }
 
 static void
@@ -183,6 +189,31 @@ write_more(struct row *row)
 	return true;
 }
 
+/* What is not simple waits for its data; nor does anybody for memory. */
+static void
+plan_ahead(struct row *row, struct op *op)
+{
+	if (row->ahead != ROW_OWN && (op->pending > 0 || row->result != 0 ||
+	    row->settles || row->chunks > 0))
+		ahead_break(row->raid);
+}
+
+/* Nothing was stored, so all that is left is to let go. */
+static bool
+given_up(struct row *row)
+{
+	enum row_write_step step = (enum row_write_step)row->op.step;
+
+	if (row->ahead != ROW_GIVEN_UP || step < RW_PLAN || step >= RW_UNLOCK)
+		return false;
+	assert(step <= RW_STORE);
+	if (step <= RW_PREREAD)
+		row->work.plan.nreads = 0;	/* not even asked for */
+	row->result = 0;
+	row->op.step = RW_UNLOCK;
+	return true;
+}
+
 static void
 row_write_plan(struct row *row, struct op *op)
 {
@@ -203,6 +234,7 @@ row_write_plan(struct row *row, struct op *op)
 	if (row->result == 0)
 		row_reserve(raid, &row->work, bounce_slots(row), op);
 	op->step = row->result == 0 ? RW_PREREAD : RW_UNLOCK;
+	plan_ahead(row, op);
 }
 
 static void
@@ -260,6 +292,19 @@ check_prereads(struct row *row)
 	if (next == RW_REPAIR && row_in_doubt(row->raid, row->span.row))
 		next = without_role(row);
 	return next;
+}
+
+static void
+row_parity(struct row *row, struct op *op)
+{
+	op->step = check_prereads(row);
+	if (op->step == RW_INTENT) {
+		row_apply_partial(&row->work.plan, row->work.slots);
+		return;
+	}
+	if (row->ahead != ROW_OWN)
+		ahead_break(row->raid);
+	row_release(&row->work);
 }
 
 static bool
@@ -399,7 +444,8 @@ row_write_unlock(struct row *row)
 {
 	if (row->raid->failed)
 		row->result = -EIO;
-	ppl_row_done(row, row->fua && !is_zero(row));
+	ppl_row_done(row, row->ahead == ROW_GIVEN_UP ||
+	    (row->fua && !is_zero(row)));
 	if (row->marked)
 		bitmap_row_done(row->raid, row->span.row);
 	row->marked = false;
@@ -411,11 +457,16 @@ row_write_unlock(struct row *row)
 static void
 row_write_end(struct row *row)
 {
-	if (row->result < 0 && row->req->result == 0)
-		row->req->result = row->result;
+	struct raid_req *req = row->req;
+	bool taken = row->ahead == ROW_TAKEN;
+
+	if (row->result < 0 && req->result == 0)
+		req->result = row->result;
 	assert(row->result <= 0 && !row->marked);
 	op_end(&row->op);
 	row_put(row);
+	if (taken)
+		op_unhold(&req->op);
 }
 
 /*
@@ -448,6 +499,8 @@ row_write_run(struct op *op)
 	struct row *row = op_owner(op, struct row);
 	struct raid *raid = row->raid;
 
+	if (given_up(row))
+		return;
 	switch ((enum row_write_step)op->step) {
 	case RW_LOCK:
 		row_merge_init(row);
@@ -471,11 +524,7 @@ row_write_run(struct op *op)
 		op->step = RW_PARITY;
 		return;
 	case RW_PARITY:
-		op->step = check_prereads(row);
-		if (op->step == RW_INTENT)
-			row_apply_partial(&row->work.plan, row->work.slots);
-		else
-			row_release(&row->work);
+		row_parity(row, op);
 		return;
 	case RW_REPAIR:
 		if (start_repair(row, op))
@@ -485,11 +534,13 @@ row_write_run(struct op *op)
 		op->step = end_repair(row, op);
 		return;
 	case RW_INTENT:		/* durable before data moves */
+		if (!row_together(row))
+			return;
 		set_intent(row);
 		op->step = RW_STORE;
 		return;
 	case RW_STORE:
-		if (record_lost(raid, op))
+		if (!row_may_store(row) || record_lost(raid, op))
 			return;
 		row_store(row, op);
 		op->step = RW_STORED;

@@ -128,6 +128,10 @@ scsi_write_run(struct op *op)
 			return;
 		}
 		cmd_collect(cmd, cmd->c.len << cmd->lu->shift);
+		/* Alone, and waiting for the network: so is the device. */
+		if (op->pending > 0 && cmd->lu->ntasks == 1)
+			blk_expect(cmd->lu->blk, cmd->c.lba << cmd->lu->shift,
+			    cmd->out.len);
 		op->step = WRITE_LOCK;
 		return;
 	case WRITE_LOCK:

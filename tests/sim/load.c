@@ -220,8 +220,26 @@ pause_now(struct load_worker *w, struct op *op)
 		    rng_range(w->load->rng, 1, 400), op);
 }
 
-enum worker_step { LW_START, LW_CHECK };
-static const char *const worker_steps[] = { "START", "CHECK" };
+/* As a write from the wire does whose data is still coming; or another. */
+static void
+announce(struct load_worker *w, struct op *op)
+{
+	struct load *load = w->load;
+	uint64_t off = w->off, len = w->len;
+
+	if (w->io.kind != IO_WRITE || !rng_one_in(load->rng, 3))
+		return;
+	if (rng_one_in(load->rng, 6))
+		draw_range(load, &off, &len);
+	sim_trace(load->sim, "load: expect %llu+%llu",
+	    (unsigned long long)off, (unsigned long long)len);
+	blk_expect(load->blk, off, len);
+	op_sleep(load->blk->loop, &w->timer, rng_below(load->rng,
+	    rng_one_in(load->rng, 20) ? 200 : 4), op);
+}
+
+enum worker_step { LW_START, LW_SUBMIT, LW_CHECK };
+static const char *const worker_steps[] = { "START", "SUBMIT", "CHECK" };
 
 static void
 worker_run(struct op *op)
@@ -236,6 +254,10 @@ worker_run(struct op *op)
 		}
 		w->load->budget--;
 		draw_request(w);
+		announce(w, op);
+		op->step = LW_SUBMIT;
+		return;
+	case LW_SUBMIT:
 		blk_submit(w->load->blk, &w->io, op);
 		op->step = LW_CHECK;
 		return;
