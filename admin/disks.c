@@ -318,9 +318,9 @@ disk_name(const struct disk *disk, char *text, size_t size)
 	if (disk->model[0] == '\0' && disk->serial[0] == '\0')
 		snprintf(text, size, "%.120s", disk->path);
 	else
-		snprintf(text, size, "%.120s (%s, serial %s)", disk->path,
-		    disk->model, disk->serial[0] != '\0' ? disk->serial :
-		    "unknown");
+		snprintf(text, size, "%.120s (%s%sserial %s)", disk->path,
+		    disk->model, disk->model[0] != '\0' ? ", " : "",
+		    disk->serial[0] != '\0' ? disk->serial : "unknown");
 	return text;
 }
 

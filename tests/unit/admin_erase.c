@@ -45,11 +45,14 @@ test_serial_is_confirmed(void **state)
 	assert_int_equal(check(&disk, false, NULL, &err), -EEXIST);
 	assert_int_equal(check(&disk, false, "WD-1", &err), -EEXIST);
 	assert_int_equal(check(&disk, true, NULL, &err), -EEXIST);
-	assert_non_null(strstr(err.text, "serial WD-1"));
+	assert_non_null(strstr(err.text, "/dev/sdx (WDC, serial WD-1)"));
 	assert_non_null(strstr(err.text, "ext4"));
 	assert_non_null(strstr(err.hint, "--serial"));
 	assert_int_equal(check(&disk, true, "WD-10", &err), -EEXIST);
 	assert_int_equal(check(&disk, true, "WD-1", &err), 0);
+	disk.model[0] = '\0';			/* of a virtual disk */
+	assert_int_equal(check(&disk, true, NULL, &err), -EEXIST);
+	assert_non_null(strstr(err.text, "/dev/sdx (serial WD-1)"));
 }
 
 static void
