@@ -21,6 +21,7 @@ import guest
 
 HERE = Path(__file__).resolve().parent
 DIRECTORY, BUILD = Path(sys.argv[1]), Path(sys.argv[2])
+DISKS = [f"disk{number}" for number in range(5)]
 PASSWORD = "correct horse battery"
 node_numbers = itertools.count()
 BOOT_S = 300            # software emulation, other tests beside
@@ -51,7 +52,7 @@ def until(what, seconds, function):
             value = function()
             if value:
                 return value
-        except (OSError, KeyError, ValueError):
+        except (OSError, KeyError, IndexError, ValueError):
             pass
         time.sleep(0.25)
     print(f"# after {seconds} s still not: {what}")
@@ -68,7 +69,7 @@ class Guest:
         self.process = None
 
     def start(self):
-        drives = ["system", *(f"disk{i}" for i in range(5))]
+        drives = ["system", *DISKS]
         self.process = subprocess.Popen(
             [sys.executable, HERE / "guest.py", "--root", "--timeout", "900",
              "--console", self.console, "--memory", "1024",
@@ -173,9 +174,10 @@ def set_up(box):
     if not check("five blank disks are offered, the system's is not",
                  len(mine) == 5, json.dumps(disks)):
         return False
-    status, answer, _ = box.api("POST", "/pools", {
-        "name": "tank", "disk": mine[:4]})
-    check("a pool of four disks", status in (200, 201, 202), answer)
+    make_old(box, mine[1])
+    erased(box, "create", mine[1], {"name": "tank", "disk": mine[:4]},
+           "/pools", f"pool create tank --level raid5 --disk "
+           f"{' --disk '.join(mine[:4])}")
     check("the pool is there", until("the pool", 120, lambda: box.api(
         "GET", "/pools/tank")[1]["state"] == "online"), "no")
     for path, body in [
@@ -186,6 +188,43 @@ def set_up(box):
         status, answer, _ = box.api("POST", path, body)
         check(f"POST {path}", status in (200, 201), answer)
     return True
+
+
+def make_old(box, path):
+    """There is something on this disk."""
+    box.shell_ok(f"mkfs.ext4 {path}", f"mkfs.ext4 -q -F -L photos {path} && "
+                 "udevadm settle")
+
+
+def erased(box, name, path, body, resource, command):
+    """An old disk is taken if its serial number is confirmed, else not.
+
+    By page and by dozoctl; what is done in the end is done by the page.
+    """
+    serial = box.shell(f"cat /sys/block/{Path(path).name}/serial")[1]
+    for what, more, option in [
+            ("without a word", {}, ""),
+            ("by force alone", {"force": True}, "--force"),
+            ("by another serial", {"force": True, "serial": [serial + "0"]},
+             f"--force --serial {serial}0")]:
+        status, answer, _ = box.api("POST", resource, {**body, **more})
+        text = json.dumps(answer)
+        check(f"{name}: an old disk is refused {what}", status == 409 and
+              f"serial {serial}" in text and "ext4 photos" in text and
+              path in text and "confirm its serial" in text, answer)
+        status, text = box.shell(f"dozoctl {command} {option} 2>&1")
+        check(f"{name}: and by dozoctl", status == 4 and f"serial {serial}"
+              in text and "ext4 photos" in text and "--serial" in text, text)
+    check(f"{name}: nothing was written", box.shell(
+        f"blkid -p -s LABEL -o value {path}")[1] == "photos", "it was")
+    confirmed = {**body, "force": True, "serial": [serial]}
+    status, answer, _ = box.api("POST", resource + "?dry_run=true", confirmed)
+    check(f"{name}: dry run with its serial", status == 200, answer)
+    status, answer, _ = box.api("POST", resource, confirmed)
+    check(f"{name}: with its serial it is taken", status in (200, 201, 202),
+          answer)
+    check(f"{name}: what was on it is gone", box.shell(
+        f"blkid -p -s LABEL -o value {path}")[1] != "photos", "it is there")
 
 
 def write(box):
@@ -204,6 +243,79 @@ def end_load(load, name):
     text = load.communicate(timeout=BOOT_S)[0]
     check(f"{name}: all that was acknowledged is there",
           load.returncode == 0, text[-300:])
+
+
+def stats(box):
+    return box.api("GET", "/stats")[1]
+
+
+def resident(box):
+    """MiB of dozod in memory, now and at most."""
+    text = box.shell("cat /proc/$(pidof dozod)/status")[1]
+    return [int(re.search(rf"^{name}:\s+(\d+)", text, re.M).group(1)) >> 10
+            for name in ("VmRSS", "VmHWM")]
+
+
+def available(box):
+    return int(box.shell("sed -n 's/MemAvailable: *\\([0-9]*\\).*/\\1/p' "
+                         "/proc/meminfo")[1]) >> 10
+
+
+def take_memory(box, number, mib):
+    box.shell_ok(f"{mib} MiB are taken", f"dd if=/dev/zero of=/dev/shm/taken"
+                 f"{number} bs=1M count={mib}")
+    return mib
+
+
+def memory(box):
+    """1 GB of memory, 16 sessions, and something else that wants half of it."""
+    mib = 1 << 20
+    pid = box.shell("pidof dozod; mount -o remount,size=90% /dev/shm")[1]
+    load = subprocess.Popen(
+        [BUILD / "bench/load", "--portal", f"127.0.0.1:{box.iscsi_port}",
+         "--target", "iqn.2026-01.test:store", "--conns", "16", "--depth",
+         "4", "--bs", "64k", "--read", "70", "--random", "--size", "256m",
+         "--time", "10", "--verify", "--fill"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    begin = time.monotonic()
+    sessions = until("16 sessions", 30, lambda: len(
+        box.api("GET", "/sessions")[1]) == 16)
+    check("16 sessions", sessions, box.api("GET", "/sessions")[1])
+
+    def used():
+        return int(stats(box)["cache"]["used"])
+    limit = int(stats(box)["cache"]["limit"])
+    check("the cache is a quarter of the memory", 200 * mib < limit <
+          256 * mib, limit)
+    check("the cache fills", until("full", 60, lambda: used() >
+                                   limit - 16 * mib), used())
+    full, most = used(), resident(box)
+    print(f"# cache {full / mib:.0f} MiB of {limit / mib:.0f}, dozod resident "
+          f"{most[0]} MiB after {time.monotonic() - begin:.0f} s")
+    check("the cache is bounded", full <= limit, full)
+    check("all else is small", most[0] - full / mib < 96, most)
+    taken = take_memory(box, 0, available(box) - 80)
+    for step in range(12):
+        time.sleep(1)
+        taken += take_memory(box, step + 1, 10)
+    small = until("it shrinks", 10, lambda: used() < full - 64 * mib)
+    left = used()
+    print(f"# {taken} MiB taken: cache {left / mib:.0f} MiB, dozod resident "
+          f"{resident(box)[0]} MiB, {available(box)} MiB available")
+    check("the cache shrinks when others want memory", small, left)
+    box.shell("rm /dev/shm/taken*")
+    check("it may grow again afterwards", until(
+        "it grows", 60, lambda: int(stats(box)["cache"]["limit"]) > left +
+        16 * mib), stats(box)["cache"])
+    text = load.communicate(timeout=BOOT_S)[0]
+    check("16 sessions read what they wrote", load.returncode == 0,
+          text[-300:])
+    print(f"# {text.strip()[-400:]}")
+    print(f"# dozod resident at most {resident(box)[1]} MiB; "
+          f"{time.monotonic() - begin:.0f} s in all")
+    text = box.shell("dmesg | grep -ciE 'out of memory|oom-kill'")[1]
+    check("nothing was killed", text == "0" and box.shell("pidof dozod")[1] ==
+          pid, text)
 
 
 def document(box):
@@ -285,6 +397,12 @@ def plug(box, *names):
                             "drive": node})])
 
 
+def disk_path(box, serial):
+    return until(f"the path of {serial}", 20, lambda: next(
+        (disk["path"] for disk in box.api("GET", "/disks")[1]
+         if disk["serial"] == serial), None))
+
+
 def pull(box):
     name = serials(box)[2]
     load = write(box)
@@ -299,9 +417,7 @@ def pull(box):
     time.sleep(2)
     end_load(load, "pulled disk")
     plug(box, name)
-    path = until("the disk is offered", 20, lambda: next(
-        (disk["path"] for disk in box.api("GET", "/disks")[1]
-         if disk["serial"] == name), None))
+    path = disk_path(box, name)
     status, answer, _ = box.api("POST", "/pools/tank/re-add", {"disk": path})
     check("the disk is taken back", status in (200, 201, 202), answer)
     check("the pool is healthy again", until(
@@ -321,10 +437,34 @@ def idle_pull(box):
     return name
 
 
+def renew(box):
+    """Replace a member by an old disk, and keep another as a spare."""
+    old = serials(box)[2]
+    new = (set(DISKS) - set(serials(box))).pop()
+    member, path = disk_path(box, old), disk_path(box, new)
+    make_old(box, path)
+    erased(box, "replace", path, {"old": member, "disk": path},
+           "/pools/tank/replace", f"pool replace tank {member} --disk {path}")
+    check("it takes the member's place", until(
+        "its place", 60, lambda: serials(box)[2] == new and
+        len(serials(box)) == 4), serials(box))
+    make_old(box, member)
+    erased(box, "add-spare", member, {"disk": member},
+           "/pools/tank/add-spare", f"pool add-spare tank --disk {member}")
+    check("it is a spare", until("a spare", 10, lambda: serials(box)[4] ==
+                                 old), serials(box))
+    unplug(box, old)
+    check("the spare is pulled, and no spare any more", until(
+        "no spare", 30, lambda: len(box.api(
+            "GET", "/pools/tank")[1]["members"]) == 4), "it is")
+    check("the pool is healthy without it", pool_health(box) == "healthy",
+          pool_health(box))
+
+
 def late_disks(box, *gone):
     """Start without enough disks; they come later."""
+    more = [name for name in serials(box) if name.startswith("disk")][:2]
     box.shell_ok("dozod stops for the late disks", "systemctl stop dozod")
-    more = [f"disk{i}" for i in range(5) if f"disk{i}" not in gone][:2]
     unplug(box, *more)
     time.sleep(2)
     box.shell_ok("dozod starts without its disks", "systemctl start dozod")
@@ -364,6 +504,8 @@ def main():
         reboot(box)
         upgrade(box)
         pull(box)
+        memory(box)
+        renew(box)
         late_disks(box, idle_pull(box))
         stop(box)
         return 0
