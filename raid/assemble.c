@@ -440,16 +440,34 @@ adopt(struct member *m, const struct probe *probe)
 	m->data_off = probe->sb.data_offset * SECTOR;
 	m->corrected_errors = probe->sb.cnt_corrected_read;
 	m->state = RAID_MEMBER_IN_SYNC;
-	if ((probe->sb.feature_map & SB1_RECOVERY) != 0) {
-		m->state = RAID_MEMBER_REBUILDING;
-		m->recovered = round_down(MIN(probe->sb.recovery_offset,
-		    m->raid->map.member_size / SECTOR) * SECTOR,
-		    m->raid->map.row_bytes);
-		m->checkpoint = m->recovered;
-		m->guided = (probe->sb.feature_map & SB1_RECOVERY_BITMAP) != 0;
-	}
 }
 
+/* Valid bytes from the start on, as its superblock says. */
+static uint64_t
+valid_bytes(const struct raid *raid, const struct sb1 *sb)
+{
+	if ((sb->feature_map & SB1_RECOVERY) == 0)
+		return raid->map.member_size;
+	return MIN(sb->recovery_offset, raid->map.member_size / SECTOR) *
+	    SECTOR;
+}
+
+static void
+adopt_member(struct raid *raid, unsigned role, const struct probe *probe)
+{
+	struct member *m = &raid->member[role];
+
+	adopt(m, probe);
+	if ((probe->sb.feature_map & SB1_RECOVERY) == 0)
+		return;
+	m->state = RAID_MEMBER_REBUILDING;
+	m->lack = &raid->lack;
+	lack_all(m->lack, &raid->map, valid_bytes(raid, &probe->sb));
+	m->guided = (probe->sb.feature_map & SB1_RECOVERY_BITMAP) != 0 &&
+	    raid->spec.policy == RAID_POLICY_BITMAP;
+}
+
+/* If Linux was about to switch to it, it lacks nothing. */
 static void
 adopt_heir(struct raid *raid, unsigned role, const struct probe *probe)
 {
@@ -457,9 +475,9 @@ adopt_heir(struct raid *raid, unsigned role, const struct probe *probe)
 
 	assert(role < raid->map.n && raid->member[role].blk != NULL);
 	adopt(heir, probe);
-	if (heir->state == RAID_MEMBER_IN_SYNC)	/* Linux was about to switch */
-		heir->recovered = heir->checkpoint = raid->map.member_size;
 	heir->state = RAID_MEMBER_REPLACING;
+	heir->lack = &raid->heir_lack;
+	lack_all(heir->lack, &raid->map, valid_bytes(raid, &probe->sb));
 	heir->role = role;
 }
 
@@ -485,7 +503,7 @@ build(struct assembly *a, struct raid *raid)
 		int i = a->by_role[r];
 
 		if (i >= 0)
-			adopt(&raid->member[r], &a->probe[i]);
+			adopt_member(raid, r, &a->probe[i]);
 		else
 			raid->missing |= UINT32_C(1) << r;
 		if ((i < 0 || assembly_is_heir(a, i)) &&

@@ -253,10 +253,8 @@ doubt_before(struct assembly *a, const struct doubt *record, bool found,
 static void
 limit_heir(struct raid *raid, struct member *heir, uint64_t valid)
 {
-	if (valid >= heir->recovered)
+	if (heir->lack == NULL || !lack_forget(heir->lack, &raid->map, valid))
 		return;
-	heir->recovered = heir->checkpoint = round_down(valid,
-	    raid->map.row_bytes);
 	raid->dirty_on_disk = false;	/* to be recorded before a write */
 	raid_changed(raid);
 }
@@ -339,10 +337,24 @@ assembly_logs_start(struct assembly *a, struct op *op)
 	doubt_load_start(&a->records, raid, op);
 }
 
+/* A member that came back and was being filled again where it has to be. */
+static void
+limit_guided(struct raid *raid)
+{
+	for (unsigned r = 0; r < raid->map.n; r++) {
+		struct member *m = &raid->member[r];
+
+		if (m->lack != NULL && m->guided)
+			lack_marked(m->lack, raid->bitmap,
+			    member_recovered(m));
+	}
+}
+
 int
 assembly_logs_end(struct assembly *a)
 {
 	if (load_bitmaps(a) < 0)
 		return -1;
+	limit_guided(a->pub->raid);
 	return conclude(a);
 }

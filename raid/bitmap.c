@@ -275,24 +275,9 @@ bitmap_note_member(struct bitmap *b)
 
 /* --- what is set --- */
 
-static bool
-row_set(const struct raid *raid, uint64_t row)
+bool
+bitmap_is_set(const struct bitmap *b, uint64_t bit)
 {
-	const struct bitmap *b = raid->bitmap;
-	uint64_t w = raid->map.row_bytes;
-
-	for (uint64_t bit = row * w / b->sb.chunksize;
-	    bit <= ((row + 1) * w - 1) / b->sb.chunksize; bit++)
-		if ((b->image[BITMAP_HEAD + bit / 8] >> bit % 8 & 1) != 0)
-			return true;
-	return false;
-}
-
-uint64_t
-bitmap_next_set(const struct raid *raid, uint64_t row, uint64_t end)
-{
-	assert(end <= raid_map_rows(&raid->map));
-	while (row < end && !row_set(raid, row))
-		row++;
-	return row;
+	assert(bit < b->nbits);
+	return (b->image[BITMAP_HEAD + bit / 8] >> bit % 8 & 1) != 0;
 }

@@ -100,8 +100,7 @@ void bitmap_write(struct bitmap *bitmap, struct op *op);
 /* The same after a change of the events counter, or of the members. */
 void bitmap_note_events(struct raid *raid, uint64_t events);
 void bitmap_note_member(struct bitmap *bitmap);
-/* The first row from `row` on with a set bit. */
-uint64_t bitmap_next_set(const struct raid *raid, uint64_t row, uint64_t end);
+bool bitmap_is_set(const struct bitmap *bitmap, uint64_t bit);
 bool bitmap_idle(const struct raid *raid);
 void bitmap_stop(struct raid *raid);
 /*

@@ -196,37 +196,21 @@ member_note_read(struct member *m, int result)
 
 /* --- what it holds --- */
 
-static bool
-rebuilt_row(const struct member *m, uint64_t row)
-{
-	const struct sweep *sweep = &m->raid->sweep;
-	uint64_t at;
-
-	if (m->state != RAID_MEMBER_REBUILDING)
-		return false;
-	if ((row + 1) * m->raid->map.row_bytes <= m->recovered)
-		return true;
-	/* Filled already, although the batch is not complete. */
-	at = row - m->recovered / m->raid->map.row_bytes;
-	return sweep->running && sweep->kind == SWEEP_REBUILD &&
-	    sweep->role == m->role && at < SWEEP_BATCH &&
-	    (sweep->done >> at & 1) != 0;
-}
-
-bool
-member_has_row(const struct member *m, uint64_t row)
-{
-	if (m->state == RAID_MEMBER_IN_SYNC)
-		return true;
-	return rebuilt_row(m, row);
-}
-
 bool
 member_has_range(const struct member *m, uint64_t off, uint64_t len)
 {
 	if (m->state == RAID_MEMBER_IN_SYNC)
 		return true;
-	return m->state == RAID_MEMBER_REBUILDING && off + len <= m->recovered;
+	return m->state == RAID_MEMBER_REBUILDING &&
+	    !ranges_overlap(&m->lack->now, off, off + len);
+}
+
+bool
+member_has_row(const struct member *m, uint64_t row)
+{
+	uint32_t bytes = m->raid->map.row_bytes;
+
+	return member_has_range(m, row * bytes, bytes);
 }
 
 uint32_t
@@ -291,6 +275,7 @@ member_fail(struct member *m, const char *why)
 	assert(m->role < raid->map.n);
 	if (m == &raid->heir) {
 		m->state = RAID_MEMBER_FAULTY;
+		m->lack = NULL;
 		raid_changed(raid);
 		raid->gen_failed = raid->gen;
 		raid_tell(raid, "%s, which was to replace member %u, is "
@@ -308,6 +293,7 @@ member_fail(struct member *m, const char *why)
 		return;
 	}
 	m->state = RAID_MEMBER_FAULTY;
+	m->lack = NULL;
 	raid->missing |= UINT32_C(1) << m->role;
 	heir_left(raid, m->role);
 	raid->sweep.stuck = false;	/* a spare may take its place */

@@ -90,9 +90,9 @@ place_due(const struct raid *raid)
 		return PLACE_SPARE;
 	/* Redundancy first: it is needed as a spare now. */
 	if (raid->missing != 0 && heir->blk != NULL &&
-	    heir->checkpoint < raid->map.member_size)
+	    ranges_any(&heir->lack->stable))
 		return PLACE_DROP;
-	if (heir->blk != NULL && heir->checkpoint == raid->map.member_size)
+	if (heir->blk != NULL && !ranges_any(&heir->lack->stable))
 		return PLACE_SWITCH;
 	if (heir->blk == NULL && find_chosen(raid) >= 0)
 		return PLACE_HEIR;
@@ -114,7 +114,7 @@ move_member(struct member *dst, struct member *src)
 	dst->guided = src->guided;
 	dst->former = src->former;
 	dst->chosen = src->chosen;
-	dst->recovered = dst->checkpoint = 0;
+	dst->lack = NULL;
 	dst->state = src->state;
 	dst->corrected_errors = src->corrected_errors;
 	dst->read_errors = src->read_errors;
@@ -125,6 +125,7 @@ move_member(struct member *dst, struct member *src)
 	memset(dst->write_latency, 0, sizeof(dst->write_latency));
 	assert(TAILQ_EMPTY(&dst->inflight) && TAILQ_EMPTY(&src->inflight));
 	src->blk = NULL;
+	src->lack = NULL;
 	src->state = RAID_MEMBER_MISSING;
 }
 
@@ -164,6 +165,11 @@ take_spare(struct raid *raid, struct op *op)
 	move_member(m, &raid->spare[i]);
 	remove_spare(raid, i);
 	m->state = RAID_MEMBER_REBUILDING;
+	m->lack = &raid->lack;
+	if (m->guided)
+		lack_marked(m->lack, raid->bitmap, 0);
+	else
+		lack_all(m->lack, &raid->map, 0);
 	m->chosen = false;
 	raid->missing &= ~(UINT32_C(1) << role);
 	raid->first = m;
@@ -185,6 +191,8 @@ begin_heir(struct raid *raid)
 	move_member(heir, &raid->spare[i]);
 	remove_spare(raid, i);
 	heir->state = RAID_MEMBER_REPLACING;
+	heir->lack = &raid->heir_lack;
+	lack_all(heir->lack, &raid->map, 0);
 	heir->chosen = false;
 	raid->heir_unwanted = false;
 	raid->first = heir;
@@ -197,7 +205,6 @@ static void
 end_heir(struct raid *raid)
 {
 	raid->heir.role = ROLE_NONE;
-	raid->heir.recovered = raid->heir.checkpoint = 0;
 	raid->heir_unwanted = false;
 	raid->sweep.stuck = false;	/* that was another task */
 }
@@ -207,13 +214,14 @@ static void
 inherit(struct raid *raid, struct op *op)
 {
 	struct member *heir = &raid->heir, *m = &raid->member[heir->role];
-	uint64_t recovered = heir->recovered;
 
 	raid->place.role = m->role;
 	blk_close(m->blk);
 	move_member(m, heir);
 	m->state = RAID_MEMBER_REBUILDING;
-	m->recovered = recovered;
+	m->lack = &raid->lack;
+	lack_all(m->lack, &raid->map, 0);	/* until it has flushed */
+	ranges_copy(&m->lack->now, &raid->heir_lack.now);
 	raid->missing &= ~(UINT32_C(1) << m->role);
 	raid->first = m;
 	raid_changed(raid);
@@ -290,6 +298,7 @@ switch_to_heir(struct raid *raid, struct op *op)
 	swap_with_heir(raid);
 	m->state = RAID_MEMBER_IN_SYNC;
 	heir->state = RAID_MEMBER_FAULTY;
+	m->lack = NULL;
 	raid->switched = true;
 	raid->first = m;
 	raid_changed(raid);
@@ -382,7 +391,7 @@ place_taken(struct raid *raid, struct op *op)
 		switch_back(raid);
 	if (place->change == PLACE_INHERIT && member_live(m)) {
 		if (place->flush.result == 0)
-			m->checkpoint = m->recovered;
+			ranges_copy(&m->lack->stable, &m->lack->now);
 		else
 			member_fail(m, "a flush failed");
 	}

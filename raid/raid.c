@@ -80,7 +80,9 @@ alloc_pools(struct raid *raid)
 	    !doubt_init(&raid->doubt) ||
 	    !doubt_init(&raid->doubt_stable) ||
 	    !doubt_init(&raid->clean_op.doubt) ||
-	    !doubt_init(&raid->sweep.doubt))
+	    !doubt_init(&raid->sweep.doubt) ||
+	    !ranges_init(&raid->sweep.lacking, LACK_MAX) ||
+	    !lack_init(&raid->lack) || !lack_init(&raid->heir_lack))
 		return false;
 	if (raid->spec.policy == RAID_POLICY_PPL) {
 		raid->ppl = calloc(RAID_MEMBERS_MAX, sizeof(*raid->ppl));
@@ -181,6 +183,9 @@ raid_free(struct raid *raid)
 	doubt_fini(&raid->doubt_stable);
 	doubt_fini(&raid->clean_op.doubt);
 	doubt_fini(&raid->sweep.doubt);
+	ranges_fini(&raid->sweep.lacking);
+	lack_fini(&raid->lack);
+	lack_fini(&raid->heir_lack);
 	free(raid->bblog_mem);
 	bitmap_free(raid->bitmap);
 	free(raid->ppl);
@@ -237,12 +242,14 @@ raid_check(const struct raid *raid)
 		assert(m->role == r && m->raid == raid);
 		assert(missing == !member_live(m) || raid->failed);
 		assert(m->state != RAID_MEMBER_SPARE);
-		assert(m->checkpoint <= m->recovered);
+		assert(m->lack == (m->state == RAID_MEMBER_REBUILDING ?
+		    &raid->lack : NULL));
 		assert(!TAILQ_EMPTY(&m->inflight) ||
 		    m->inflight.tqh_last == &m->inflight.tqh_first);
 	}
 	assert((raid->heir.blk == NULL) == (raid->heir.role == ROLE_NONE));
-	assert(raid->heir.checkpoint <= raid->heir.recovered);
+	assert(raid->heir.lack == (raid->heir.state ==
+	    RAID_MEMBER_REPLACING ? &raid->heir_lack : NULL));
 }
 
 /*

@@ -18,6 +18,7 @@
 #include "raid/bitmap.h"
 #include "raid/doubt.h"
 #include "raid/guard.h"
+#include "raid/lack.h"
 #include "raid/map.h"
 #include "raid/plan.h"
 #include "raid/ppl_log.h"
@@ -44,9 +45,8 @@ struct member {
 	enum raid_member_state state;
 	struct sb1 sb;			/* as last read or written */
 	uint64_t data_off;		/* bytes */
-	uint64_t recovered;		/* REBUILDING, REPLACING: valid bytes */
-	uint64_t checkpoint;		/* of them durable: recovery_offset */
-	bool guided;			/* rebuild what the bitmap names */
+	struct lack *lack;		/* REBUILDING, REPLACING; else NULL */
+	bool guided;			/* it lacks what the bitmap names */
 	bool behind;			/* its superblock is an event older */
 	unsigned former;		/* spare: the role it had, if guided, */
 	bool chosen;			/* or whose member it is to replace */
@@ -109,7 +109,7 @@ void member_count(struct member *m, enum io_kind kind, uint64_t len);
 bool member_vital(const struct member *m);
 /* Does it hold valid data of this row? */
 bool member_has_row(const struct member *m, uint64_t row);
-/* The same for bytes of its data; may say no where rows say yes. */
+/* The same for bytes of its data. */
 bool member_has_range(const struct member *m, uint64_t off, uint64_t len);
 /* Is it written, and does it carry a superblock? */
 static inline bool
@@ -475,19 +475,20 @@ struct sweep {
 	bool scrub;			/* asked for by the administrator */
 	enum sweep_kind kind;
 	unsigned role;			/* rebuild */
-	uint64_t first, next, end;	/* rows */
+	uint64_t next, end;		/* rows */
+	uint64_t first;			/* rows that were done at the start */
 	uint64_t start_ns, batch_ns, checkpoint_ns;
 	uint64_t nbatches;		/* ended */
 	bool in_batch;
 	struct throttle throttle;
 	bool found;			/* by the scrub: checkpoint soon */
 	uint64_t skipped;		/* rows that could not be read */
-	uint32_t done;			/* rows of the batch that are filled */
 	unsigned nrows;
 	struct row *row[SWEEP_BATCH];
 	struct timer timer;
 	struct io flush[RAID_MEMBERS_MAX];
 	struct doubt doubt;		/* when the flush began */
+	struct ranges lacking;		/* the same */
 	uint64_t bad;			/* 4 KiB pieces with wrong parity */
 };
 /* See whether there is something to sweep, and start. */
@@ -516,6 +517,7 @@ struct raid {
 	struct member spare[RAID_MEMBERS_MAX];
 	unsigned nspares;
 	struct member heir;		/* blk NULL: none */
+	struct lack lack, heir_lack;	/* of who is rebuilt; of the heir */
 	bool heir_unwanted;
 	bool switched;			/* the old disk is in the heir's slot */
 	struct member *first;		/* its superblock is written first */

@@ -124,9 +124,9 @@ heir_left(struct raid *raid, unsigned role)
 
 	if (!member_live(heir) || heir->role != role)
 		return;
-	heir->checkpoint = 0;		/* it will miss writes */
-	heir->recovered = round_down(MIN(heir->recovered,
-	    doubt_next(&raid->doubt, 0)), raid->map.row_bytes);
+	(void)lack_forget(heir->lack, &raid->map, doubt_next(&raid->doubt, 0));
+	/* It will miss writes. */
+	ranges_add(&heir->lack->stable, 0, raid->map.member_size);
 }
 
 void
@@ -136,9 +136,8 @@ heir_missed(struct raid *raid, unsigned role, uint64_t off)
 
 	if (!member_live(heir) || heir->role != role)
 		return;
-	assert((raid->missing >> role & 1) != 0 && heir->checkpoint == 0);
-	heir->recovered = MIN(heir->recovered, round_down(off,
-	    raid->map.row_bytes));
+	assert((raid->missing >> role & 1) != 0);
+	lack_row(heir->lack, &raid->map, off / raid->map.row_bytes);
 }
 
 void

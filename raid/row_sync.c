@@ -191,15 +191,18 @@ compare(struct row *row, struct op *op)
 static void
 written(struct row *row)
 {
-	struct sweep *sweep = &row->raid->sweep;
+	const struct raid *raid = row->raid;
+	const struct member *m = row_target(row, row->place.role);
 
 	assert(row->result == 0);
 	if (is_parity(row) && row->kind != SWEEP_REPLACE)
 		settle_row(row);
-	if (row->kind != SWEEP_REBUILD)
+	if ((row->kind != SWEEP_REBUILD && row->kind != SWEEP_REPLACE) ||
+	    m->lack == NULL)
 		return;
-	assert(row->span.row - sweep->next < SWEEP_BATCH);
-	sweep->done |= UINT32_C(1) << (row->span.row - sweep->next);
+	/* Once its member is lost, an heir misses writes. */
+	if ((raid->missing >> row->place.role & 1) == 0)
+		lack_fill_row(m->lack, &raid->map, row->span.row);
 }
 
 static enum row_sync_step

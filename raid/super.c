@@ -52,7 +52,6 @@ encode(struct member *m, bool dirty, uint64_t events)
 
 	loop_random(raid->loop, &tag, sizeof(tag));
 	assert(member_live(m));
-	assert(m->checkpoint <= m->recovered);
 	sb->events = events;
 	/* Linux writes whole seconds: our tag there tells who was last. */
 	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |
@@ -65,11 +64,11 @@ encode(struct member *m, bool dirty, uint64_t events)
 	sb->recovery_offset = 0;
 	if (m->state == RAID_MEMBER_REPLACING) {
 		sb->feature_map |= SB1_RECOVERY | SB1_REPLACEMENT;
-		sb->recovery_offset = m->checkpoint / SECTOR;
+		sb->recovery_offset = member_checkpoint(m) / SECTOR;
 	}
 	if (m->state == RAID_MEMBER_REBUILDING) {
 		sb->feature_map |= SB1_RECOVERY;
-		sb->recovery_offset = m->checkpoint / SECTOR;
+		sb->recovery_offset = member_checkpoint(m) / SECTOR;
 		if (m->guided && !raid->bitmap->private)
 			sb->feature_map |= SB1_RECOVERY_BITMAP;
 	}

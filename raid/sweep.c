@@ -5,7 +5,7 @@
  * first; a spare takes the place of a missing member by itself, an heir that
  * of its member when it is whole.
  *
- * Invariants: what a sweep has achieved (raid->doubt, member->recovered)
+ * Invariants: what a sweep has achieved (raid->doubt, member->lack)
  * reaches the disks only after a flush of what it wrote; a row that cannot be
  * read stays in doubt and the resync goes on behind it, but it stops a
  * rebuild there.
@@ -91,6 +91,31 @@ filling_failed(struct raid *raid)
 	    (raid->missing >> sweep->role & 1) != 0);
 }
 
+/* What it lacks; NULL: nobody is filled, or not any more. */
+static const struct lack *
+sweep_lack(const struct raid *raid)
+{
+	const struct sweep *sweep = &raid->sweep;
+
+	if (!is_filling(sweep))
+		return NULL;
+	return sweep->kind == SWEEP_REPLACE ? raid->heir.lack :
+	    raid->member[sweep->role].lack;
+}
+
+static uint64_t
+rows_done(const struct raid *raid, const struct sweep *sweep)
+{
+	const struct lack *lack = sweep_lack(raid);
+	uint64_t all = raid->map.member_size;
+
+	if (!is_filling(sweep))
+		return sweep->next;
+	if (lack == NULL)
+		return sweep->end == sweep->next ? sweep->end : 0;
+	return (all - ranges_bytes(&lack->now)) / raid->map.row_bytes;
+}
+
 /* --- what to do --- */
 
 static int
@@ -111,6 +136,17 @@ next_doubt(const struct raid *raid, uint64_t row)
 	return MIN(at / raid->map.row_bytes, raid_map_rows(&raid->map));
 }
 
+/* The first row that the member which is filled lacks, or the end. */
+static uint64_t
+next_lacking(const struct raid *raid, const struct sweep *sweep)
+{
+	const struct lack *lack = sweep_lack(raid);
+	uint64_t at = lack == NULL ? sweep->next * raid->map.row_bytes :
+	    ranges_next(&lack->now, 0);
+
+	return MIN(at / raid->map.row_bytes, raid_map_rows(&raid->map));
+}
+
 /* Fill in the most urgent thing to sweep; false: nothing. */
 static bool
 next_task(const struct raid *raid, enum sweep_kind *kind, unsigned *role)
@@ -125,7 +161,7 @@ next_task(const struct raid *raid, enum sweep_kind *kind, unsigned *role)
 	}
 	if (member_live(&raid->heir) && !sweep->stuck &&
 	    (raid->missing >> raid->heir.role & 1) == 0 &&
-	    raid->heir.checkpoint < raid->map.member_size) {
+	    ranges_any(&raid->heir.lack->stable)) {
 		*kind = SWEEP_REPLACE;
 		*role = raid->heir.role;
 		return true;
@@ -142,11 +178,12 @@ static void
 announce(struct raid *raid, struct sweep *sweep)
 {
 	sweep->kind = raid->missing == 0 ? SWEEP_REPLACE : SWEEP_REBUILD;
+	sweep->role = raid->missing == 0 ? 0 :
+	    (unsigned)__builtin_ctz(raid->missing);
 	sweep->end = raid_map_rows(&raid->map);
-	sweep->first = sweep->next = raid->heir.recovered /
-	    raid->map.row_bytes;
+	sweep->next = 0;
+	sweep->first = rows_done(raid, sweep);
 	sweep->start_ns = loop_now(raid->loop);
-	sweep->done = 0;
 }
 
 /* The next thing to do, as the step that begins it. */
@@ -168,8 +205,7 @@ choose(struct raid *raid, struct sweep *sweep)
 	if (sweep->kind == SWEEP_RESYNC)
 		sweep->next = next_doubt(raid, 0);
 	else if (is_filling(sweep))
-		sweep->next = sweep_member(raid)->recovered /
-		    raid->map.row_bytes;
+		sweep->next = next_lacking(raid, sweep);
 	else
 		sweep->next = raid->scrub.done / raid->map.row_bytes;
 	return SW_BATCH;
@@ -193,10 +229,9 @@ begin(struct raid *raid, struct sweep *sweep)
 {
 	uint64_t now = loop_now(raid->loop);
 
-	sweep->first = sweep->next;
+	sweep->first = rows_done(raid, sweep);
 	sweep->end = raid_map_rows(&raid->map);
 	sweep->start_ns = sweep->checkpoint_ns = now;
-	sweep->done = 0;
 	sweep->bad = sweep->skipped = 0;
 	raid_tell(raid, "%s starts at byte %llu of each member",
 	    raid_task_name(sweep_task(sweep)), (unsigned long long)
@@ -205,51 +240,27 @@ begin(struct raid *raid, struct sweep *sweep)
 
 /* --- batches --- */
 
-/*
- * The first row from `from` on that a write holds.  Planned before the member
- * had the row, it stores parity only, and sets its bit just before: such a row
- * must not be passed over.
- */
-static uint64_t
-first_held(const struct raid *raid, uint64_t from)
+/* Is this row of the batch to be done? */
+static bool
+row_wanted(const struct raid *raid, const struct sweep *sweep, uint64_t row)
 {
-	uint64_t first = UINT64_MAX;
+	const struct lack *lack = sweep_lack(raid);
+	uint32_t bytes = raid->map.row_bytes;
 
-	for (unsigned i = 0; i < raid->pools.rows; i++) {
-		const struct row_claim *claim = &raid->rows[i].claim;
-
-		if (claim->lock != NULL && claim->exclusive &&
-		    claim->lock->row >= from)
-			first = MIN(first, claim->lock->row);
-	}
-	return first;
+	if (sweep->kind == SWEEP_RESYNC)
+		return row_in_doubt(raid, row);
+	return lack == NULL || ranges_overlap(&lack->now, row * bytes,
+	    (row + 1) * bytes);
 }
 
-/*
- * Nothing to do here?  A former member has all rows but those that the bitmap
- * names.
- */
-static bool
-row_right(const struct raid *raid, const struct sweep *sweep, uint64_t row)
+/* Where the next batch begins. */
+static void
+seek(const struct raid *raid, struct sweep *sweep)
 {
 	if (sweep->kind == SWEEP_RESYNC)
-		return !row_in_doubt(raid, row);
-	return sweep->kind == SWEEP_REBUILD &&
-	    raid->member[sweep->role].guided &&
-	    bitmap_next_set(raid, row, row + 1) != row &&
-	    first_held(raid, row) != row;
-}
-
-static void
-skip_current(struct raid *raid, struct sweep *sweep)
-{
-	struct member *m = &raid->member[sweep->role];
-
-	if (sweep->nrows > 0 || sweep->kind != SWEEP_REBUILD || !m->guided)
-		return;
-	sweep->next = MIN(bitmap_next_set(raid, sweep->next, sweep->end),
-	    first_held(raid, sweep->next));
-	m->recovered = sweep->next * raid->map.row_bytes;
+		sweep->next = next_doubt(raid, sweep->next);
+	else if (is_filling(sweep))
+		sweep->next = next_lacking(raid, sweep);
 }
 
 /* Is anybody served, or was a moment ago? */
@@ -268,15 +279,14 @@ start_batch(struct raid *raid, struct sweep *sweep, struct op *op)
 	if (sweep->nrows == 0)
 		sweep->batch_ns = loop_now(raid->loop);
 	sweep->in_batch = true;
-	if (sweep->nrows == 0 && sweep->kind == SWEEP_RESYNC)
-		sweep->next = next_doubt(raid, sweep->next);
-	skip_current(raid, sweep);
+	if (sweep->nrows == 0)
+		seek(raid, sweep);
 	while (sweep->nrows < max && sweep->next + sweep->nrows < sweep->end) {
 		struct row *row;
 
 		/* Take what is there; wait only for the first. */
 		if (sweep->nrows > 0 && (STAILQ_EMPTY(&raid->free_rows) ||
-		    row_right(raid, sweep, sweep->next + sweep->nrows)))
+		    !row_wanted(raid, sweep, sweep->next + sweep->nrows)))
 			break;
 		if ((row = row_get(raid, op)) == NULL)
 			return;
@@ -305,7 +315,7 @@ resynced(struct raid *raid, struct sweep *sweep, const struct row *row)
 	return true;
 }
 
-/* Rows count up to the first that failed; a resync goes on. */
+/* It goes on behind the first that failed only if it is a resync. */
 static bool
 end_batch(struct raid *raid, struct sweep *sweep)
 {
@@ -330,11 +340,8 @@ end_batch(struct raid *raid, struct sweep *sweep)
 	sweep->in_batch = false;
 	sweep->nbatches++;
 	sweep->nrows = 0;
-	sweep->done = 0;
-	/* Once its member is lost, an heir misses writes. */
-	if (is_filling(sweep) && (raid->missing >> sweep->role & 1) == 0)
-		sweep_member(raid)->recovered = sweep->next *
-		    raid->map.row_bytes;
+	if (ok && is_filling(sweep))
+		seek(raid, sweep);
 	return ok && !raid->failed;
 }
 
@@ -390,7 +397,9 @@ finish(struct raid *raid, struct sweep *sweep)
 		return;			/* it takes its place now */
 	if (sweep->kind == SWEEP_REBUILD) {
 		assert(m->state == RAID_MEMBER_REBUILDING);
+		assert(!ranges_any(&m->lack->stable));
 		m->state = RAID_MEMBER_IN_SYNC;
+		m->lack = NULL;
 		m->guided = false;
 		raid_changed(raid);
 		raid_tell(raid, "member %u (%s) is rebuilt", m->role,
@@ -413,7 +422,7 @@ finish(struct raid *raid, struct sweep *sweep)
 static void
 checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 {
-	struct member *m;
+	struct lack *lack;
 
 	sweep->checkpoint_ns = loop_now(raid->loop);
 	sweep->found = false;
@@ -426,8 +435,8 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 	if (is_filling(sweep)) {
 		if (filling_failed(raid))
 			return;
-		m = sweep_member(raid);
-		m->checkpoint = m->recovered;
+		lack = sweep_member(raid)->lack;
+		ranges_copy(&lack->stable, &sweep->lacking);
 		raid_changed(raid);
 	}
 	if (sweep->kind == SWEEP_RESYNC)
@@ -456,7 +465,11 @@ after_checkpoint(struct raid *raid, struct sweep *sweep)
 static void
 flush_written(struct raid *raid, struct sweep *sweep, struct op *op)
 {
+	const struct lack *lack = sweep_lack(raid);
+
 	doubt_copy(&sweep->doubt, &raid->doubt);
+	if (lack != NULL)
+		ranges_copy(&sweep->lacking, &lack->now);
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		sweep->flush[r].result = 0;
 		if (sweep->kind != SWEEP_CHECK)
@@ -594,10 +607,11 @@ sweep_get_info(const struct raid *raid, struct raid_info *info)
 	if (!sweep->running || sweep->end == 0)
 		return;
 	info->task = sweep_task(sweep);
-	info->task_done = sweep->next * raid->map.row_bytes;
+	info->task_done = rows_done(raid, sweep) * raid->map.row_bytes;
 	info->task_total = sweep->end * raid->map.row_bytes;
 	ns = loop_now(raid->loop) - sweep->start_ns;
-	bytes = (sweep->next - sweep->first) * raid->map.row_bytes;
+	bytes = info->task_done - MIN(sweep->first * raid->map.row_bytes,
+	    info->task_done);
 	if (ns >= NSEC_PER_MSEC)
 		info->task_rate = bytes * 1000 / (ns / NSEC_PER_MSEC);
 	if (info->task_rate > 0)

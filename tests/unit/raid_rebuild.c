@@ -140,7 +140,7 @@ a_rebuild_goes_on_where_it_stopped(void **state)
 	assemble_without(w, &as, 1u << 1, false);
 	assert_non_null(as.raid);
 	raid_get_info(w->raid, &info);
-	done = w->raid->member[1].recovered;
+	done = member_recovered(&w->raid->member[1]);
 	assert_true(done > 0 && done < w->raid->map.member_size);
 	assert_int_equal(info.member[1].state, RAID_MEMBER_REBUILDING);
 	blk_fault_clear(w->fault[3]);
@@ -454,6 +454,53 @@ a_write_begun_without_the_member_is_copied_too(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* What it did not miss is read from it, and written to it, at once. */
+static void
+a_pulled_member_serves_what_it_has(void **state)
+{
+	struct world *w = &world;
+	struct map_place place = { .role = 0 };
+	uint64_t off = 2 * MIB, reads, writes;
+
+	(void)state;
+	start(w, 3, 0, RAID_POLICY_PPL);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	assert_int_equal(fail_member_now(w, 1), 0);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 9, 0), 0);
+	memset(w->model, 9, 4096);
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, 1u << 1, false);
+	assert_non_null(as.raid);
+	add_fault(w, 0, (struct fault_rule){ .action = FAULT_DELAY,
+	    .kinds = 1u << IO_READ, .off = w->raid->member[0].data_off,
+	    .len = 16 * KIB, .delay_ms = 100 });
+	assert_int_equal(add(w, 1, false), 0);
+	wait_ms(w, 30);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.task, RAID_TASK_REBUILD);
+	assert_int_equal(member_recovered(&w->raid->member[1]), 0);
+	while (place.role != 1)
+		raid_map_locate(&w->raid->map, off += 16 * KIB, &place);
+	reads = w->raid->member[1].reads;
+	writes = w->raid->member[1].writes;
+	assert_int_equal(do_io(raid_blk(w->raid), IO_READ, off, 4096, w->seen,
+	    0), 0);
+	assert_memory_equal(w->seen, w->model + off, 4096);
+	assert_int_equal(w->raid->member[1].reads, reads + 1);
+	assert_int_equal(w->raid->degraded_reads, 0);
+	assert_int_equal(do_write(raid_blk(w->raid), off, 4096, 8, 0), 0);
+	memset(w->model + off, 8, 4096);
+	assert_int_equal(w->raid->member[1].writes, writes + 1);
+	wait_for_task(w);
+	assert_int_equal(info.degraded, 0);
+	assert_int_equal(info.member[1].write_bytes, 64 * KIB + 4096);
+	compare_all(w);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
 static void
 only_touched_pieces_are_copied(void **state)
 {
@@ -747,6 +794,7 @@ main(void)
 		    a_pulled_member_is_added_by_copying_what_it_missed),
 		cmocka_unit_test(after_a_foreign_writer_all_is_copied),
 		cmocka_unit_test(only_touched_pieces_are_copied),
+		cmocka_unit_test(a_pulled_member_serves_what_it_has),
 		cmocka_unit_test(
 		    a_write_begun_without_the_member_is_copied_too),
 		cmocka_unit_test(what_a_lost_cache_held_is_copied),

@@ -413,7 +413,7 @@ it_goes_on_where_it_was_stopped(void **state)
 	assemble_without(w, &as, 0, false);
 	assert_non_null(as.raid);
 	assert_int_equal(as.nrejected, 0);
-	done = w->raid->heir.recovered;
+	done = member_recovered(&w->raid->heir);
 	assert_in_range(done, 256 * KIB, w->raid->map.member_size - 1);
 	blk_fault_clear(w->fault[3]);
 	for (unsigned i = 0; i < 5; i++)
@@ -507,7 +507,7 @@ start_half_done(struct world *w, enum raid_policy policy)
 	    .len = MIB });
 	assemble_without(w, &as, 0, false);
 	assert_non_null(as.raid);
-	assert_true(w->raid->heir.checkpoint >= 256 * KIB);
+	assert_true(member_checkpoint(&w->raid->heir) >= 256 * KIB);
 }
 
 /*
@@ -569,7 +569,7 @@ a_crash_does_not_begin_it_again(void **state)
 		slow_writes(w, 3, 10);
 		assemble_without(w, &as, 0, false);
 		assert_non_null(as.raid);
-		assert_true(w->raid->heir.recovered >= 256 * KIB);
+		assert_true(member_recovered(&w->raid->heir) >= 256 * KIB);
 		blk_fault_clear(w->fault[3]);
 		wait_task_end(w, &info);
 		check_replaced(w, 1, 3);
@@ -594,7 +594,7 @@ the_old_disk_is_gone_at_the_next_start(void **state)
 	assert_non_null(as.raid);
 	raid_get_info(w->raid, &info);
 	assert_int_equal(info.member[2].state, RAID_MEMBER_REBUILDING);
-	assert_true(w->raid->member[2].recovered >= MIB);
+	assert_true(member_recovered(&w->raid->member[2]) >= MIB);
 	blk_fault_clear(w->fault[4]);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(batch(w, 20 * 1024), 0);
