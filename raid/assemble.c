@@ -547,9 +547,9 @@ build(struct assembly *a, struct raid *raid)
 		agree(&raid->heir, best);
 }
 
-enum assemble_step { AS_READ, AS_CHOOSE, AS_FLUSH, AS_RUN };
+enum assemble_step { AS_READ, AS_CHOOSE, AS_LOGS, AS_FLUSH, AS_RUN };
 static const char *const assemble_steps[] = {
-	"READ", "CHOOSE", "FLUSH", "RUN",
+	"READ", "CHOOSE", "LOGS", "FLUSH", "RUN",
 };
 
 static void
@@ -589,7 +589,7 @@ choose_and_build(struct raid_assemble *pub, struct op *op)
 	if (pub->raid == NULL)
 		return;
 	build(a, pub->raid);
-	assembly_logs_start(a, op);
+	assembly_lacks_start(a, op);
 }
 
 static void
@@ -624,6 +624,11 @@ raid_assemble_run(struct op *op)
 		return;
 	case AS_CHOOSE:
 		choose_and_build(pub, op);
+		op->step = AS_LOGS;
+		return;
+	case AS_LOGS:
+		if (pub->raid != NULL)
+			assembly_logs_start(pub->priv, op);
 		op->step = AS_FLUSH;
 		return;
 	case AS_FLUSH:

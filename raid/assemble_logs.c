@@ -60,6 +60,16 @@ note_flushed(struct assembly *a)
 			    "a flush failed");
 }
 
+/* What it has beyond `valid` does not count. */
+static void
+limit_filled(struct raid *raid, struct member *m, uint64_t valid)
+{
+	if (m->lack == NULL || !lack_forget(m->lack, &raid->map, valid))
+		return;
+	raid->dirty_on_disk = false;	/* to be recorded before a write */
+	raid_changed(raid);
+}
+
 /* What the logs of all members have said. */
 struct replay_sum {
 	unsigned recovered, skipped;	/* entries */
@@ -82,6 +92,9 @@ end_replay(struct assembly *a)
 		if (raid->member[r].state == RAID_MEMBER_IN_SYNC) {
 			sum.unreadable += v->unreadable;
 			sum.torn += !v->valid && !v->unreadable;
+		} else if (v->unreadable && v->replay) {
+			/* Its parity may be old where it was filled. */
+			limit_filled(raid, &raid->member[r], 0);
 		}
 		raid->ppl_generation = MAX(raid->ppl_generation,
 		    v->generation);
@@ -251,15 +264,6 @@ doubt_before(struct assembly *a, const struct doubt *record, bool found,
  * from the others.
  */
 static void
-limit_heir(struct raid *raid, struct member *heir, uint64_t valid)
-{
-	if (heir->lack == NULL || !lack_forget(heir->lack, &raid->map, valid))
-		return;
-	raid->dirty_on_disk = false;	/* to be recorded before a write */
-	raid_changed(raid);
-}
-
-static void
 settle_heirs(struct assembly *a, bool whole, const struct replay_sum *sum)
 {
 	struct raid *raid = a->pub->raid;
@@ -267,13 +271,13 @@ settle_heirs(struct assembly *a, bool whole, const struct replay_sum *sum)
 
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (assembly_is_heir(a, a->by_role[r]))
-			limit_heir(raid, &raid->member[r], doubt);
+			limit_filled(raid, &raid->member[r], doubt);
 	if (raid->heir.blk == NULL || a->best->resync_offset == SB1_CLEAN)
 		return;
 	if (raid->want_dirty && (!whole || !assembly_is_ours(a) ||
 	    sum->unreadable > 0))
 		doubt = 0;
-	limit_heir(raid, &raid->heir, doubt);
+	limit_filled(raid, &raid->heir, doubt);
 }
 
 /* Is nothing known about any row? */
@@ -327,10 +331,41 @@ conclude(struct assembly *a)
 /* --- in order --- */
 
 void
+assembly_lacks_start(struct assembly *a, struct op *op)
+{
+	struct raid *raid = a->pub->raid;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].lack != NULL)
+			lack_load_start(raid->member[r].lack,
+			    &raid->member[r], op);
+	if (raid->heir.lack != NULL)
+		lack_load_start(raid->heir.lack, &raid->heir, op);
+}
+
+/* Before a log is replayed: which rows have all members? */
+static void
+load_lacks(struct assembly *a)
+{
+	struct raid *raid = a->pub->raid;
+	bool ours = assembly_is_ours(a);
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		if (raid->member[r].lack != NULL)
+			lack_load_end(raid->member[r].lack, &raid->member[r],
+			    a->best->events, ours &&
+			    !a->unsure[a->by_role[r]]);
+	if (raid->heir.lack != NULL)
+		lack_load_end(raid->heir.lack, &raid->heir, a->best->events,
+		    ours);
+}
+
+void
 assembly_logs_start(struct assembly *a, struct op *op)
 {
 	struct raid *raid = a->pub->raid;
 
+	load_lacks(a);
 	if (raid->ppl != NULL)
 		start_replay(a, op);
 	read_bitmaps(a, op);
@@ -344,7 +379,7 @@ limit_guided(struct raid *raid)
 	for (unsigned r = 0; r < raid->map.n; r++) {
 		struct member *m = &raid->member[r];
 
-		if (m->lack != NULL && m->guided)
+		if (m->lack != NULL && m->guided && !m->lack->recorded)
 			lack_marked(m->lack, raid->bitmap,
 			    member_recovered(m));
 	}

@@ -62,9 +62,11 @@ assembly_is_heir(const struct assembly *a, int i)
 int assembly_refuse(struct assembly *a);
 
 /*
- * The array is built: read logs, bitmaps and records, and replay.  Then flush;
+ * The array is built: read who lacks what.  Then take it over, read the other
+ * logs, bitmaps and records, and replay.  Then flush;
  * then conclude what is in doubt, or refuse with err set.
  */
+void assembly_lacks_start(struct assembly *a, struct op *op);
 void assembly_logs_start(struct assembly *a, struct op *op);
 void assembly_logs_flush(struct assembly *a, struct op *op);
 int assembly_logs_end(struct assembly *a);

@@ -108,6 +108,7 @@ bitmap_area(const struct member *m, bool private, uint64_t *len)
 {
 	const struct sb1 *sb = &m->sb;
 	struct sb1_areas areas;
+	uint64_t start;
 
 	if (!private) {
 		*len = round_down(sb1_bitmap_area(sb), BITMAP_BLOCK);
@@ -115,10 +116,12 @@ bitmap_area(const struct member *m, bool private, uint64_t *len)
 		    (uint64_t)sb->bitmap_offset) * SECTOR;
 	}
 	sb1_areas(&areas, 0);
-	*len = round_down(areas.private_size * SECTOR, BITMAP_BLOCK);
-	if (sb->data_offset < areas.private_start + areas.private_size)
+	*len = 0;
+	if (lack_area(m) == 0)
 		return 0;
-	return round_up(areas.private_start * SECTOR, BITMAP_BLOCK);
+	start = round_up(areas.private_start * SECTOR, BITMAP_BLOCK);
+	*len = round_down(lack_area(m) - start, BITMAP_BLOCK);
+	return start;
 }
 
 uint64_t

@@ -9,15 +9,18 @@
 #include "raid/lack.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "raid/raid_priv.h"
 
 bool
 lack_init(struct lack *lack)
 {
-	bool now = ranges_init(&lack->now, LACK_MAX);
+	bool ok = ranges_init(&lack->now, LACK_MAX);
 
-	return ranges_init(&lack->stable, LACK_MAX) && now;
+	lack->buf = aligned_alloc(4096, LACK_SLOT);
+	return ranges_init(&lack->stable, LACK_MAX) && ok &&
+	    lack->buf != NULL;
 }
 
 void
@@ -25,11 +28,13 @@ lack_fini(struct lack *lack)
 {
 	ranges_fini(&lack->now);
 	ranges_fini(&lack->stable);
+	free(lack->buf);
 }
 
 void
 lack_all(struct lack *lack, const struct raid_map *map, uint64_t from)
 {
+	lack->recorded = false;
 	ranges_clear(&lack->now);
 	ranges_add(&lack->now, round_down(from, map->row_bytes),
 	    map->member_size);
@@ -42,6 +47,7 @@ lack_marked(struct lack *lack, const struct bitmap *bitmap, uint64_t from)
 	const struct raid_map *map = &bitmap->raid->map;
 	uint64_t chunk = bitmap->sb.chunksize;
 
+	lack->recorded = false;
 	ranges_clear(&lack->now);
 	for (uint64_t bit = 0; bit < bitmap->nbits; bit++) {
 		uint64_t lo = MAX(bit * chunk, from);

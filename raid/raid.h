@@ -186,6 +186,10 @@ struct raid_info {
 	uint64_t task_done, task_total;		/* bytes of each member */
 	uint64_t task_rate;			/* bytes/s since it started */
 	uint64_t task_eta;			/* seconds */
+	/* A member is being rebuilt, if only it were not paused: */
+	bool used_known;			/* what is used comes first */
+	uint64_t used_left;	/* bytes of it that are used and lacking */
+	uint64_t used_eta;			/* seconds */
 	uint64_t in_doubt;	/* bytes of each member without sure parity */
 	uint64_t mismatches;		/* the last scrub's, see there */
 };
@@ -197,6 +201,15 @@ void raid_get_info(const struct raid *raid, struct raid_info *info);
  */
 void raid_set_listener(struct raid *raid,
     void (*fn)(void *arg, const char *what), void *arg);
+
+/*
+ * What of the array is used: a rebuild takes it first.  `fn` returns the first
+ * byte at or after `off` that is, and *end, up to where all is; UINT64_MAX if
+ * there is none.  It is asked from inside steps, often, and must not wait.
+ * NULL: nobody knows, and the order is from the start on.
+ */
+typedef uint64_t raid_used_fn(void *arg, uint64_t off, uint64_t *end);
+void raid_set_used(struct raid *raid, raid_used_fn *fn, void *arg);
 
 /*
  * A member that takes longer to read is passed over (its data is

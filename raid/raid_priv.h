@@ -475,8 +475,11 @@ struct sweep {
 	bool scrub;			/* asked for by the administrator */
 	enum sweep_kind kind;
 	unsigned role;			/* rebuild */
+	bool used_first;		/* next is a row that is used */
+	bool used_done;			/* a moment ago it was the last */
 	uint64_t next, end;		/* rows */
 	uint64_t first;			/* rows that were done at the start */
+	uint64_t unrecorded;		/* done since the last checkpoint */
 	uint64_t start_ns, batch_ns, checkpoint_ns;
 	uint64_t nbatches;		/* ended */
 	bool in_batch;
@@ -496,6 +499,20 @@ void sweep_kick(struct raid *raid);
 void sweep_get_info(const struct raid *raid, struct raid_info *info);
 /* Is it at a scrub now? */
 bool sweep_scrubs(const struct raid *raid);
+
+/* --- the order of a rebuild (fill.c) --- */
+
+/*
+ * The row to be filled next, or the end; *used: because something of it is
+ * used.  Rows from `from` on first.
+ */
+uint64_t fill_next(const struct raid *raid, const struct lack *lack,
+    uint64_t from, bool *used);
+/* Is this row to be filled; with `used`, because something is? */
+bool fill_wants(const struct raid *raid, const struct lack *lack,
+    uint64_t row, bool used);
+/* Bytes of each member that are used and lacking; somebody must know. */
+uint64_t fill_used_left(const struct raid *raid, const struct lack *lack);
 
 /* --- what a scrub finds (scrub.c) --- */
 
@@ -595,6 +612,8 @@ struct raid {
 	unsigned next_stream;
 	unsigned gather_miss, gather_skip;
 	bool gather_pays;		/* the last one filled its row */
+	raid_used_fn *used;		/* NULL: nobody knows */
+	void *used_arg;
 	void (*listener)(void *arg, const char *what);
 	void *listener_arg;
 };

@@ -177,6 +177,17 @@ ranges_bytes(const struct ranges *set)
 	return bytes;
 }
 
+uint64_t
+ranges_bytes_in(const struct ranges *set, uint64_t lo, uint64_t hi)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = find(set, lo); i < set->n &&
+	    set->range[i].lo < hi; i++)
+		bytes += MIN(hi, set->range[i].hi) - MAX(lo, set->range[i].lo);
+	return bytes;
+}
+
 void
 ranges_copy(struct ranges *dst, const struct ranges *src)
 {

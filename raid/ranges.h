@@ -46,6 +46,8 @@ uint64_t ranges_next(const struct ranges *set, uint64_t from);
 /* Take out what is not in `max`. */
 void ranges_limit(struct ranges *set, const struct ranges *max);
 uint64_t ranges_bytes(const struct ranges *set);
+/* The same of [lo, hi) only. */
+uint64_t ranges_bytes_in(const struct ranges *set, uint64_t lo, uint64_t hi);
 /* `dst` has as much room. */
 void ranges_copy(struct ranges *dst, const struct ranges *src);
 bool ranges_equal(const struct ranges *a, const struct ranges *b);

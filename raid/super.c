@@ -98,11 +98,11 @@ submit_sb(struct raid *raid, struct member *m, enum io_kind kind,
 
 /* --- one update --- */
 
-enum sb_step { SB_PROBE, SB_LOGS, SB_BBLOGS, SB_LEAD, SB_FOLLOW, SB_COMMIT,
-	SB_FIRST, SB_ENCODE, SB_CHECK };
+enum sb_step { SB_PROBE, SB_LOGS, SB_BBLOGS, SB_LACKS, SB_LEAD, SB_FOLLOW,
+	SB_COMMIT, SB_FIRST, SB_ENCODE, SB_CHECK };
 static const char *const sb_steps[] = {
-	"PROBE", "LOGS", "BBLOGS", "LEAD", "FOLLOW", "COMMIT", "FIRST",
-	"ENCODE", "CHECK",
+	"PROBE", "LOGS", "BBLOGS", "LACKS", "LEAD", "FOLLOW", "COMMIT",
+	"FIRST", "ENCODE", "CHECK",
 };
 
 /* Of the disks in the mask `who`, by raid_disk(), those that live. */
@@ -361,8 +361,11 @@ sb_update_run(struct op *op)
 		note_bblog_failures(raid);
 		u->led = false;
 		if (!submit_bblogs(raid, op))
-			op->step = raid->doubt_log.stale ? SB_LOGS :
-			    logged(raid);
+			op->step = raid->doubt_log.stale ? SB_LOGS : SB_LACKS;
+		return;
+	case SB_LACKS:
+		op->step = logged(raid);
+		lack_write(raid, op);
 		return;
 	case SB_LEAD:
 		op->step = sb_lead(raid, u, op);
@@ -376,6 +379,7 @@ sb_update_run(struct op *op)
 		return;
 	case SB_FIRST:
 		note_sb_failures(raid, false);
+		lack_note_written(raid);
 		sb_first(raid, op);
 		op->step = SB_ENCODE;
 		return;

@@ -18,6 +18,7 @@
 
 #define LOG_AREA LOG_RAID
 #define CHECKPOINT_NS (10 * NSEC_PER_SEC)
+#define CHECKPOINTS 16u			/* of a whole sweep, at least */
 #define LOAD_NS (50 * NSEC_PER_MSEC)
 
 enum sweep_step { SW_CHOOSE, SW_QUIESCE, SW_TAKE, SW_TAKEN, SW_THAW,
@@ -136,15 +137,20 @@ next_doubt(const struct raid *raid, uint64_t row)
 	return MIN(at / raid->map.row_bytes, raid_map_rows(&raid->map));
 }
 
-/* The first row that the member which is filled lacks, or the end. */
+/* The next row that the member which is filled lacks, or the end. */
 static uint64_t
-next_lacking(const struct raid *raid, const struct sweep *sweep)
+next_lacking(const struct raid *raid, struct sweep *sweep)
 {
 	const struct lack *lack = sweep_lack(raid);
-	uint64_t at = lack == NULL ? sweep->next * raid->map.row_bytes :
-	    ranges_next(&lack->now, 0);
+	uint64_t next;
+	bool used;
 
-	return MIN(at / raid->map.row_bytes, raid_map_rows(&raid->map));
+	if (lack == NULL)
+		return sweep->next;
+	next = fill_next(raid, lack, sweep->next, &used);
+	sweep->used_done |= sweep->used_first && !used;
+	sweep->used_first = used;
+	return next;
 }
 
 /* Fill in the most urgent thing to sweep; false: nothing. */
@@ -231,6 +237,8 @@ begin(struct raid *raid, struct sweep *sweep)
 
 	sweep->first = rows_done(raid, sweep);
 	sweep->end = raid_map_rows(&raid->map);
+	sweep->used_done = false;
+	sweep->unrecorded = 0;
 	sweep->start_ns = sweep->checkpoint_ns = now;
 	sweep->bad = sweep->skipped = 0;
 	raid_tell(raid, "%s starts at byte %llu of each member",
@@ -240,17 +248,23 @@ begin(struct raid *raid, struct sweep *sweep)
 
 /* --- batches --- */
 
+/* Is so much done that it should be recorded? */
+static bool
+checkpoint_due(const struct raid *raid, const struct sweep *sweep)
+{
+	return sweep->unrecorded * CHECKPOINTS >= sweep->end ||
+	    loop_now(raid->loop) - sweep->checkpoint_ns > CHECKPOINT_NS;
+}
+
 /* Is this row of the batch to be done? */
 static bool
 row_wanted(const struct raid *raid, const struct sweep *sweep, uint64_t row)
 {
 	const struct lack *lack = sweep_lack(raid);
-	uint32_t bytes = raid->map.row_bytes;
 
 	if (sweep->kind == SWEEP_RESYNC)
 		return row_in_doubt(raid, row);
-	return lack == NULL || ranges_overlap(&lack->now, row * bytes,
-	    (row + 1) * bytes);
+	return lack == NULL || fill_wants(raid, lack, row, sweep->used_first);
 }
 
 /* Where the next batch begins. */
@@ -339,6 +353,7 @@ end_batch(struct raid *raid, struct sweep *sweep)
 	assert(sweep->next <= sweep->end);
 	sweep->in_batch = false;
 	sweep->nbatches++;
+	sweep->unrecorded += sweep->nrows;
 	sweep->nrows = 0;
 	if (ok && is_filling(sweep))
 		seek(raid, sweep);
@@ -365,9 +380,9 @@ after_batch(struct raid *raid, struct sweep *sweep)
 			tell_stuck(raid, sweep);
 		return SW_FLUSH;
 	}
-	if (sweep->cancel || sweep->next == sweep->end ||
+	if (sweep->cancel || sweep->next == sweep->end || sweep->used_done ||
 	    outranked(raid, sweep) || sweep->found ||
-	    loop_now(raid->loop) - sweep->checkpoint_ns > CHECKPOINT_NS)
+	    checkpoint_due(raid, sweep))
 		return SW_FLUSH;
 	return SW_BATCH;
 }
@@ -419,6 +434,18 @@ finish(struct raid *raid, struct sweep *sweep)
 	    (unsigned long long)sweep->bad);
 }
 
+/* What is used has been filled: that is worth a word. */
+static void
+note_used(struct raid *raid, struct sweep *sweep)
+{
+	if (sweep->used_done && !sweep->used_first &&
+	    sweep->kind == SWEEP_REBUILD && sweep->next < sweep->end)
+		raid_tell(raid, "all that is used is on member %u (%s) again; "
+		    "what is not used follows", sweep->role,
+		    raid->member[sweep->role].blk->name);
+	sweep->used_done = false;
+}
+
 static void
 checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 {
@@ -426,6 +453,7 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 
 	sweep->checkpoint_ns = loop_now(raid->loop);
 	sweep->found = false;
+	sweep->unrecorded = 0;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (sweep->flush[r].result != 0)
 			member_fail(&raid->member[r], "a flush failed");
@@ -438,6 +466,7 @@ checkpoint(struct raid *raid, struct sweep *sweep, struct op *op)
 		lack = sweep_member(raid)->lack;
 		ranges_copy(&lack->stable, &sweep->lacking);
 		raid_changed(raid);
+		note_used(raid, sweep);
 	}
 	if (sweep->kind == SWEEP_RESYNC)
 		raid_arm_clean(raid);	/* the clean superblock says how far */
@@ -596,16 +625,26 @@ sweep_scrubs(const struct raid *raid)
 	return raid->sweep.running && is_scrub(&raid->sweep);
 }
 
-void
-sweep_get_info(const struct raid *raid, struct raid_info *info)
+/* How much of what is used is not redundant, and for how long? */
+static void
+used_info(const struct raid *raid, struct raid_info *info)
+{
+	int role = rebuilding_role(raid);
+
+	if (role < 0 || raid->used == NULL)
+		return;
+	info->used_known = true;
+	info->used_left = fill_used_left(raid, raid->member[role].lack);
+	if (info->task == RAID_TASK_REBUILD && info->task_rate > 0)
+		info->used_eta = info->used_left / info->task_rate;
+}
+
+static void
+task_info(const struct raid *raid, struct raid_info *info)
 {
 	const struct sweep *sweep = &raid->sweep;
 	uint64_t ns, bytes;
 
-	info->task = RAID_TASK_NONE;
-	info->mismatches = raid->scrub.mismatches;
-	if (!sweep->running || sweep->end == 0)
-		return;
 	info->task = sweep_task(sweep);
 	info->task_done = rows_done(raid, sweep) * raid->map.row_bytes;
 	info->task_total = sweep->end * raid->map.row_bytes;
@@ -617,4 +656,14 @@ sweep_get_info(const struct raid *raid, struct raid_info *info)
 	if (info->task_rate > 0)
 		info->task_eta = (info->task_total - info->task_done) /
 		    info->task_rate;
+}
+
+void
+sweep_get_info(const struct raid *raid, struct raid_info *info)
+{
+	info->task = RAID_TASK_NONE;
+	info->mismatches = raid->scrub.mismatches;
+	if (raid->sweep.running && raid->sweep.end > 0)
+		task_info(raid, info);
+	used_info(raid, info);
 }
