@@ -270,6 +270,26 @@ print_members(const json_t *pool)
 
 #define MISMATCHES_SHOWN 10u
 
+/* A rebuild takes what is used first. */
+static void
+print_used(const json_t *task)
+{
+	char left[32];
+
+	if (json_object_get(task, "used_left_bytes") == NULL)
+		return;
+	if (json_size(task, "used_left_bytes") == 0) {
+		printf("  all used data is redundant\n");
+		return;
+	}
+	printf("  used data: %s of each disk to go", size_print(json_size(task,
+	    "used_left_bytes"), left, sizeof(left)));
+	if (json_object_get(task, "used_eta_s") != NULL)
+		printf(", %" JSON_INTEGER_FORMAT " s left",
+		    json_num(task, "used_eta_s"));
+	printf("\n");
+}
+
 /* "rebuild: 43.2 %, 120 MiB/s, 35 s left" */
 static void
 print_task(const json_t *pool)
@@ -286,6 +306,7 @@ print_task(const json_t *pool)
 		printf(", %" JSON_INTEGER_FORMAT " s left",
 		    json_num(task, "eta_s"));
 	printf("\n");
+	print_used(task);
 }
 
 static void

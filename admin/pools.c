@@ -275,6 +275,7 @@ pool_online(struct dozo_pool *pool, struct err *err)
 			return -ENOMEM;
 	}
 	raid_set_listener(pool->raid, array_event, pool);
+	raid_set_used(pool->raid, pool_next_used, pool->pool);
 	pool->task = RAID_TASK_NONE;
 	pool->state = DOZO_POOL_ONLINE;
 	pool->stopped = false;
@@ -790,6 +791,8 @@ down_pool(struct pool_down *down)
 	}
 	if (down->pool->pool == NULL)
 		return;
+	if (down->pool->raid != NULL)
+		raid_set_used(down->pool->raid, NULL, NULL);
 	down->close.pool = down->pool->pool;
 	down->pool->pool = NULL;
 	pool_close_start(&down->close, &down->op);

@@ -54,6 +54,14 @@ array_task_json(const struct raid_info *info)
 	if (json != NULL && info->task_rate > 0)
 		json_object_set_new(json, "eta_s",
 		    json_integer((json_int_t)info->task_eta));
+	if (json != NULL && info->task == RAID_TASK_REBUILD &&
+	    info->used_known) {
+		json_object_set_new(json, "used_left_bytes",
+		    json_bytes(info->used_left));
+		if (info->task_rate > 0)
+			json_object_set_new(json, "used_eta_s",
+			    json_integer((json_int_t)info->used_eta));
+	}
 	return json;
 }
 

@@ -171,10 +171,12 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 			    (uintmax_t)a.member[i].bad_bytes,
 			    a.member[i].role, a.member[i].path);
 		if (a.member[i].state == RAID_MEMBER_REBUILDING)
-			problem(h, false, a.task == RAID_TASK_REBUILD ?
-			    "Until that is done data is served without "
-			    "redundancy." : "The rebuild does not go on: "
-			    "stop and start the pool.",
+			problem(h, false, a.task != RAID_TASK_REBUILD ?
+			    "The rebuild does not go on: stop and start the "
+			    "pool." : a.used_known && a.used_left == 0 ?
+			    "All used data is redundant; unused space "
+			    "follows." : "Until that is done data is served "
+			    "without redundancy.",
 			    "pool %s: member %d is being rebuilt: %s",
 			    pool->name, a.member[i].role, a.member[i].path);
 	}

@@ -145,6 +145,7 @@ pool_free(struct pool *pool)
 	    i < pool->table.nvolumes; i++)
 		volume_free(pool->volumes[i]);
 	free(pool->volumes);
+	free(pool->used);
 	volume_splits_free(pool);
 	table_fini(&pool->table);
 	free(pool);

@@ -93,6 +93,12 @@ struct volume *pool_volume_next(struct pool *pool, const struct volume *volume);
  */
 struct volume *pool_volume_at(const struct pool *pool, uint64_t off,
     uint64_t *at);
+/*
+ * The first byte of the array at or after `off` that is used, by a volume or
+ * by the pool itself, and up to where *end all is.  UINT64_MAX: there is none.
+ * (`pool` is a struct pool; as raid_set_used() wants it.)
+ */
+uint64_t pool_next_used(void *pool, uint64_t off, uint64_t *end);
 void volume_get_info(const struct volume *volume, struct volume_info *info);
 /* Valid until the volume is deleted or the pool closed. */
 struct blk *volume_blk(struct volume *volume);

@@ -164,6 +164,10 @@ struct pool {
 	uint64_t doc_generation;
 	uint32_t doc_crc;
 
+	struct run *used;		/* what volumes have, by start */
+	unsigned nused;
+	uint64_t used_generation;	/* of the table it was made of */
+
 	struct split *splits;		/* POOL_SPLITS of them */
 	struct split_list split_free;
 	struct io_queue split_wait;

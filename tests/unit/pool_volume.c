@@ -95,6 +95,38 @@ a_byte_of_the_array_has_an_owner_or_none(void **state)
 	assert_null(pool_volume_at(pool, 0, &at));	/* the label */
 }
 
+/* By the question that is asked and by the table, block by block. */
+static void
+check_used(void)
+{
+	uint64_t size = pool->label.blk_bytes, end = 0, at;
+
+	for (uint64_t off = 0; off < size; off += 4096) {
+		bool used = off < pool->label.data_off ||
+		    off == label_b_off(size) ||
+		    pool_volume_at(pool, off, &at) != NULL;
+		uint64_t next = pool_next_used(pool, off, &end);
+
+		assert_int_equal(next == off, used);
+		assert_true(next == UINT64_MAX || (next >= off && end > next &&
+		    end <= size));
+	}
+	assert_int_equal(pool_next_used(pool, size, &end), UINT64_MAX);
+}
+
+static void
+what_is_used_is_known(void **state)
+{
+	(void)state;
+	check_used();
+	fragmented(12);
+	check_used();
+	assert_int_equal(do_delete(pool, "rest"), 0);
+	check_used();
+	assert_int_equal(do_grow(pool, "f", 15 * EXTENT), 0);
+	check_used();
+}
+
 static void
 request_over_many_runs_is_split(void **state)
 {
@@ -497,6 +529,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(request_in_one_run_is_only_moved),
 		T(a_byte_of_the_array_has_an_owner_or_none),
+		T(what_is_used_is_known),
 		T(request_over_many_runs_is_split),
 		T(a_split_read_tells_where_it_failed),
 		T(split_keeps_a_scattered_buffer_in_order),
