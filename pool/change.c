@@ -35,6 +35,7 @@ struct changing {
 	struct run *zero;		/* extents to zero */
 	unsigned nzero, zero_run;
 	uint32_t zero_done;		/* extents of zero[zero_run] */
+	uint64_t zeroing;		/* bytes under way */
 	uint8_t *buf;			/* encoded table */
 	size_t len;			/* whole blocks of it */
 	struct io io;
@@ -250,6 +251,9 @@ plan_all(struct changing *c)
 		ret = plan_encode(c, &c->next);
 	if (ret != 0)
 		return ret;
+	for (unsigned i = 0; i < c->nzero; i++)
+		c->req->to_zero += (uint64_t)c->zero[i].count *
+		    c->pool->label.extent_bytes;
 	c->volumes = calloc(c->next.nvolumes + 1u, sizeof(*c->volumes));
 	return c->volumes == NULL ? no_memory(c->req) : 0;
 }
@@ -269,6 +273,7 @@ start_zero(struct changing *c)
 	pool_io(c->pool->blk, &c->io, &c->iov, IO_ZERO, off, NULL,
 	    (size_t)n * label->extent_bytes, 0, &c->op);
 	c->zero_done += n;
+	c->zeroing = (uint64_t)n * label->extent_bytes;
 	if (c->zero_done == run->count) {
 		c->zero_run++;
 		c->zero_done = 0;
@@ -296,6 +301,22 @@ change_failed(struct changing *c, const char *what)
 		return false;
 	err_set(&c->req->err, -result, "pool %s: %s failed: %s",
 	    c->pool->label.name, what, strerror(-result));
+	return true;
+}
+
+/* Is the piece under way zeroed, and is the next one wanted? */
+static bool
+zero_failed(struct changing *c)
+{
+	if (change_failed(c, "zeroing new extents"))
+		return true;
+	c->req->zeroed += c->zeroing;
+	c->zeroing = 0;
+	if (!c->req->cancel)
+		return false;
+	err_set(&c->req->err, ECANCELED, "the change of pool %s was "
+	    "cancelled", c->pool->label.name);
+	err_hint(&c->req->err, "Nothing has changed.");
 	return true;
 }
 
@@ -399,7 +420,7 @@ changing_run(struct op *op)
 			op->step = c->nzero > 0 ? CH_ZERO : CH_COMMIT;
 		return;
 	case CH_ZERO:		/* once per piece */
-		if (change_failed(c, "zeroing new extents")) {
+		if (zero_failed(c)) {
 			op->step = CH_DONE;
 			return;
 		}
@@ -407,8 +428,7 @@ changing_run(struct op *op)
 		op->step = c->zero_run < c->nzero ? CH_ZERO : CH_ZEROED;
 		return;
 	case CH_ZEROED:
-		op->step = change_failed(c, "zeroing new extents") ? CH_DONE :
-		    CH_COMMIT;
+		op->step = zero_failed(c) ? CH_DONE : CH_COMMIT;
 		if (op->step == CH_COMMIT)
 			pool_io(c->pool->blk, &c->io, &c->iov, IO_FLUSH, 0,
 			    NULL, 0, 0, op);
@@ -488,6 +508,7 @@ pool_change_start(struct pool_change *req, struct op *parent)
 	assert(req->pool != NULL && (unsigned)req->policy <= WRITE_BACK);
 	assert(req->kind == POOL_VOLUME_CREATE || req->volume != NULL);
 	err_clear(&req->err);
+	req->zeroed = req->to_zero = 0;
 	if (req->kind == POOL_VOLUME_CREATE)
 		req->volume = NULL;
 	op_start(&req->op, &change_type, loop_sched(req->pool->loop), parent);

@@ -125,6 +125,12 @@ struct pool_change {
 	bool dry_run;			/* check only */
 	/* out */
 	struct err err;
+	uint64_t zeroed, to_zero;	/* progress in bytes */
+	/*
+	 * May be set while it runs: as long as not all is zeroed it ends with
+	 * ECANCELED and the table as it was.
+	 */
+	bool cancel;
 };
 /*
  * Changes are carried out one after the other.  Errors: EEXIST, ENOSPC (with

@@ -176,6 +176,8 @@ zero_run(struct op *op)
 			    MIN(size, ZERO_TAIL), 4096));
 			z->end = round_down(size, z->blk->geo.logical_block);
 		}
+		if (z->creation->pub->cancel)
+			z->result = -ECANCELED;
 		if (z->result < 0)
 			op_end(op);
 		else if (z->next >= z->end)
@@ -239,6 +241,12 @@ start_zero(struct creation *c, struct op *op)
 static int
 check_zeroed(struct creation *c, struct err *err)
 {
+	if (c->pub->cancel) {
+		err_set(err, ECANCELED, "making the array was cancelled");
+		err_hint(err, "Its disks are as blank as they were; the "
+		    "first part of them may have been zeroed.");
+		return -ECANCELED;
+	}
 	for (unsigned i = 0; i < c->spec.members; i++)
 		if (c->pub->members[i] != NULL && c->zero[i].result < 0)
 			return err_set(err, EIO, "%s could not be zeroed: %s",

@@ -105,6 +105,11 @@ struct raid_create {
 	struct err err;
 	struct raid *raid;		/* running, or NULL with err set */
 	uint64_t zeroed, to_zero;	/* progress in bytes */
+	/*
+	 * May be set while it runs.  Until there is a raid it ends with
+	 * ECANCELED and without an array; then it is too late.
+	 */
+	bool cancel;
 	void *priv;
 };
 /*

@@ -342,6 +342,45 @@ failed_zeroing_leaves_the_old_table(void **state)
 }
 
 static void
+cancel_change(void *arg)
+{
+	struct pool_change *c = arg;
+
+	assert_true(c->zeroed < c->to_zero);
+	c->cancel = true;
+}
+
+/* A volume that is made or grown is as it was, and the space is free. */
+static void
+cancelled_zeroing_leaves_the_old_table(void **state)
+{
+	struct fault_rule rule = { .action = FAULT_DELAY, .delay_ms = 60,
+		.kinds = 1u << IO_ZERO };
+	struct pool_change c = { .pool = pool, .size = 2 * MIB };
+	struct timer timer = { 0 };
+	struct pool_info before, after;
+
+	(void)state;
+	assert_int_equal(do_create(pool, "a", MIB), 0);
+	pool_get_info(pool, &before);
+	for (unsigned grow = 0; grow < 2; grow++) {
+		c.kind = grow ? POOL_VOLUME_GROW : POOL_VOLUME_CREATE;
+		c.volume = grow ? pool_volume_by_name(pool, "a") : NULL;
+		c.cancel = false;
+		strcpy(c.name, "b");
+		assert_int_equal(blk_fault_add(fault, &rule), 0);
+		timer_start(loop, &timer, 20, cancel_change, &c);
+		assert_int_equal(run_change(&c), -ECANCELED);
+		blk_fault_clear(fault);
+		expect("a:1048576:writethrough ");
+		pool_get_info(pool, &after);
+		assert_int_equal(after.free, before.free);
+		c.pool = pool;		/* it was opened again */
+	}
+	assert_int_equal(do_create(pool, "b", before.free), 0);
+}
+
+static void
 failed_flush_leaves_the_old_table(void **state)
 {
 	struct fault_rule rule = { .action = FAULT_ERROR, .err = EIO,
@@ -593,6 +632,7 @@ main(void)
 		T(failed_write_leaves_the_old_table),
 		T(failed_change_that_cannot_be_undone_blocks_others),
 		T(failed_zeroing_leaves_the_old_table),
+		T(cancelled_zeroing_leaves_the_old_table),
 		T(failed_flush_leaves_the_old_table),
 		T(format_refuses_a_pool_without_force),
 		T(format_refuses_bad_parameters),

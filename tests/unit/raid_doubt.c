@@ -609,6 +609,48 @@ start_slow(struct world *w, enum raid_policy policy)
 	world_create_policy(w, RAID_LEFT_SYMMETRIC, CHUNK, policy);
 }
 
+static void
+cancel_creation(void *arg)
+{
+	struct raid_create *create = arg;
+
+	assert_null(create->raid);
+	create->cancel = true;
+}
+
+/* Cancelled amid the zeroing: no array, and nobody finds one later. */
+static void
+a_creation_is_cancelled(void **state)
+{
+	struct world *w = &world;
+	struct raid_create create = { 0 };
+	struct timer timer = { 0 };
+
+	(void)state;
+	for (unsigned late = 0; late < 2; late++) {
+		memset(w, 0, sizeof(*w));
+		world_disks(w, 3, 4 * MIB, 512);
+		add_fault(w, 1, (struct fault_rule){ .action = FAULT_DELAY,
+		    .kinds = 1u << (late ? IO_FLUSH : IO_ZERO),
+		    .delay_ms = 60 });
+		create = (struct raid_create){ .loop = w->loop };
+		create.spec = (struct raid_spec){ .level = 5, .members = 3,
+			.layout = RAID_LEFT_SYMMETRIC, .chunk_bytes = CHUNK };
+		strcpy(create.spec.name, "test:array");
+		for (unsigned i = 0; i < 3; i++)
+			create.members[i] = &w->keep[i].blk;
+		timer_start(w->loop, &timer, 20, cancel_creation, &create);
+		raid_create_start(&create, NULL);
+		loop_run_op(w->loop, &create.op);
+		assert_null(create.raid);
+		assert_int_equal(create.err.code, ECANCELED);
+		assert_true(create.zeroed > 0);
+		assemble_without(w, &as, 0, true);
+		assert_null(as.raid);
+		world_free(w);
+	}
+}
+
 #define WRITTEN (2 * MIB)	/* somewhere in the middle of the array */
 #define AT (4 * MIB)
 
@@ -741,6 +783,7 @@ main(void)
 		cmocka_unit_test(a_member_one_behind_is_brought_level_first),
 		cmocka_unit_test(all_members_are_brought_level_at_the_start),
 		cmocka_unit_test(a_resync_goes_on_behind_an_unreadable_row),
+		cmocka_unit_test(a_creation_is_cancelled),
 		cmocka_unit_test(a_new_array_of_slow_disks_is_usable_at_once),
 		cmocka_unit_test(
 		    a_disk_lost_during_the_first_resync_is_replaced),
