@@ -75,7 +75,8 @@ show_reply(struct ctl *ctl, const json_t *reply)
 		}
 		return ctl_complain(json_object_get(reply, "error"));
 	}
-	if (job != NULL && ctl->wait)
+	if (job != NULL && (ctl->wait ||
+	    (ctl->verb->flags & VERB_LONG) != 0))
 		return ctl_wait_job(ctl, job);
 	if (job != NULL)
 		result = job;

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -74,6 +75,37 @@ job_over(struct ctl *ctl, const json_t *job)
 	return CTL_OK;
 }
 
+static volatile sig_atomic_t interrupted;
+
+static void
+on_interrupt(int sig)
+{
+	(void)sig;
+	interrupted = 1;
+}
+
+/* The first Ctrl-C ends the job, the second only us. */
+static void
+catch_interrupt(void)
+{
+	struct sigaction sa = { .sa_handler = on_interrupt,
+		.sa_flags = (int)SA_RESETHAND };
+
+	interrupted = 0;
+	sigaction(SIGINT, &sa, NULL);
+}
+
+static void
+cancel_job(struct ctl *ctl, json_t *args)
+{
+	int status = CTL_OK;
+
+	interrupted = 0;
+	fprintf(stderr, "\nending job %" JSON_INTEGER_FORMAT "...\n",
+	    json_num(args, "id"));
+	json_decref(ask(ctl, "job.cancel", args, &status));
+}
+
 int
 ctl_wait_job(struct ctl *ctl, const json_t *first)
 {
@@ -83,7 +115,10 @@ ctl_wait_job(struct ctl *ctl, const json_t *first)
 	int status = CTL_OK;
 	json_t *job;
 
+	catch_interrupt();
 	for (;;) {
+		if (interrupted)
+			cancel_job(ctl, args);
 		job = ask(ctl, "job.show", args, &status);
 		if (job == NULL)
 			break;

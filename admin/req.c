@@ -3,8 +3,10 @@
  * Requests and jobs.
  *
  * Invariants: a change holds the lock from begin() to its end, a job only
- * from finish() on; the document in force is replaced only between COMMIT and
- * APPLY of the one that holds the lock; a dry run neither writes nor applies.
+ * from finish() on; what becomes a job later lets it go then, and names the
+ * pool that nobody else may close or change meanwhile; the document in force
+ * is replaced only between COMMIT and APPLY of the one that holds the lock; a
+ * dry run neither writes nor applies.
  */
 #include "config.h"
 
@@ -25,6 +27,7 @@
 #include "core/log.h"
 
 #define JOBS_KEPT 64u
+#define JOB_GRACE_MS 1000u
 
 struct jobs {
 	TAILQ_HEAD(, req) list;		/* oldest first */
@@ -151,9 +154,10 @@ void
 req_start(struct req *req, struct op *op)
 {
 	struct op_sched *sched = loop_sched(req->dozo->loop);
+	const unsigned may_be_job = VERB_JOB | VERB_LONG;
 
 	req->start_ns = loop_now(req->dozo->loop);
-	if ((req->schema->flags & VERB_JOB) != 0 && !req->dry_run) {
+	if ((req->schema->flags & may_be_job) != 0 && !req->dry_run) {
 		op_start(&req->op, &req_type, sched, NULL);
 		op_wait(&req->begun, op);
 	} else {
@@ -181,6 +185,19 @@ req_prepare(struct req *req)
 	}
 }
 
+/* It takes long: let others change what it does not use. */
+static void
+req_becomes_job(void *arg)
+{
+	struct req *req = arg;
+
+	assert(req->locked && req->uses != NULL);
+	job_register(req);
+	req->locked = false;
+	dozo_unlock(req->dozo);
+	op_wake_all(&req->begun);
+}
+
 static void
 req_begin(struct req *req)
 {
@@ -191,6 +208,9 @@ req_begin(struct req *req)
 		req->op.step = REQ_END;
 	} else if (is_detached(req) && req->op.pending == 0) {
 		req->op.step = REQ_END;	/* nothing to do: no job either */
+	} else if (is_detached(req) && req->locked) {
+		timer_start(req->dozo->loop, &req->grace, JOB_GRACE_MS,
+		    req_becomes_job, req);
 	} else if (is_detached(req)) {
 		job_register(req);
 		op_wake_all(&req->begun);
@@ -313,10 +333,11 @@ req_run(struct op *op)
 {
 	struct req *req = op_owner(op, struct req);
 	bool change = (req->schema->flags & VERB_CHANGE) != 0;
+	bool job = is_detached(req) && (req->schema->flags & VERB_LONG) == 0;
 
 	switch ((enum req_step)op->step) {
 	case REQ_LOCK:
-		if (change && !is_detached(req)) {
+		if (change && !job) {
 			dozo_lock(req->dozo, op);
 			req->locked = true;
 		}
@@ -329,7 +350,9 @@ req_run(struct op *op)
 		req_begin(req);
 		return;
 	case REQ_LATE_LOCK:
-		dozo_lock(req->dozo, op);
+		timer_stop(req->dozo->loop, &req->grace);
+		if (!req->locked)
+			dozo_lock(req->dozo, op);
 		req->locked = true;
 		op->step = REQ_FINISH;
 		return;
@@ -491,6 +514,8 @@ err_code_name(int code)
 		return "denied";
 	case ENOTSUP:
 		return "unsupported";
+	case ECANCELED:
+		return "cancelled";
 	default:
 		return "failed";
 	}
@@ -543,10 +568,40 @@ jobs_free(struct dozo *d)
 }
 
 void
+jobs_cancel(struct dozo *d)
+{
+	struct req *req;
+
+	TAILQ_FOREACH(req, &d->jobs->list, link) {
+		if (!req->ended && req->cancel != NULL)
+			(void)req->cancel(req);
+	}
+}
+
+void
 jobs_wait(struct dozo *d, struct op *op)
 {
 	if (d->jobs->running > 0)
 		op_wait(&d->jobs->idle, op);
+}
+
+bool
+jobs_leave(struct req *req, const struct dozo_pool *pool)
+{
+	const struct req *job;
+
+	assert(req->locked && pool != NULL);
+	TAILQ_FOREACH(job, &req->dozo->jobs->list, link) {
+		if (job->ended || job->uses != pool)
+			continue;
+		err_set(&req->err, EBUSY, "pool %s is busy: job %u, %s %s, is "
+		    "not done", pool->name, job->id, job->verb->name,
+		    job->object);
+		err_hint(&req->err, "Wait for it (`dozoctl job show %u`), or "
+		    "end it with `dozoctl job cancel %u`.", job->id, job->id);
+		return false;
+	}
+	return true;
 }
 
 struct req *

@@ -66,14 +66,22 @@ struct req {
 	char object[2 * NAME_SIZE];	/* for listings */
 	void (*progress)(const struct req *req, uint64_t *done,
 	    uint64_t *total);
+	/*
+	 * Make the job end soon, and as if it had never begun.  False: it is
+	 * too late for that.  NULL: that cannot be.
+	 */
+	bool (*cancel)(struct req *req);
+	const struct dozo_pool *uses;	/* must stay open, its table as it is */
+	struct timer grace;		/* VERB_LONG: a job when it fires */
 };
 
 /* Takes over args.  NULL without memory. */
 struct req *req_new(struct dozo *d, const struct verb *verb, json_t *args);
 void req_free(struct req *req);
 /*
- * Start it.  Without VERB_JOB it is a child of `op`; with it, `op` is held
- * until begin() has checked, then: ended = it is over, else it is a job.
+ * Start it.  It is a child of `op`, unless it may become a job: then `op` is
+ * held until it is over (ended) or one, with VERB_JOB when begin() has
+ * checked, with VERB_LONG after a second.
  */
 void req_start(struct req *req, struct op *op);
 
@@ -114,8 +122,12 @@ unsigned job_new_id(struct dozo *d);
 struct req *job_find(struct dozo *d, unsigned id);
 json_t *job_json(const struct req *req);
 json_t *jobs_json(struct dozo *d);
+/* Of those that run, cancel what can be. */
+void jobs_cancel(struct dozo *d);
 /* Hold op until no job runs. */
 void jobs_wait(struct dozo *d, struct op *op);
+/* Does no job use the pool?  Else sets req->err, with what to do. */
+bool jobs_leave(struct req *req, const struct dozo_pool *pool);
 
 /* --- commit.c: make req->next the document in force --- */
 

@@ -145,7 +145,7 @@ const struct verb_schema verb_schemas[] = {
 	    ARGS(NAME_ARG("pool"),
 	    FORCE_ARG("also if it has volumes")) },
 	/* --- volumes --- */
-	{ "volume.create", VERB_CHANGE, "make a volume",
+	{ "volume.create", VERB_CHANGE | VERB_LONG, "make a volume",
 	    ARGS(VOLUME_ARG,
 	    { "size", ARG_SIZE, ARG_REQUIRED | ARG_POSITION, "SIZE",
 	    "as 512M, 100G, 1.5T" },
@@ -154,7 +154,7 @@ const struct verb_schema verb_schemas[] = {
 	{ "volume.list", 0, "list volumes",
 	    ARGS({ "pool", ARG_NAME, ARG_POSITION, NULL, "of this pool" }) },
 	{ "volume.show", 0, "show one volume", ARGS(VOLUME_ARG) },
-	{ "volume.grow", VERB_CHANGE, "make a volume larger",
+	{ "volume.grow", VERB_CHANGE | VERB_LONG, "make a volume larger",
 	    ARGS(VOLUME_ARG,
 	    { "size", ARG_SIZE, ARG_REQUIRED | ARG_POSITION, "SIZE",
 	    "the new size" }) },
@@ -273,8 +273,8 @@ const struct verb_schema verb_schemas[] = {
 	    ARGS({ "id", ARG_NUMBER, ARG_REQUIRED | ARG_POSITION, NULL,
 	    "number of the job" }) },
 	{ "job.cancel", VERB_CHANGE,
-	    "stop a scrub; pause a rebuild or resync until the pool is "
-	    "started",
+	    "end long work and take back what it made; pause a rebuild or "
+	    "resync",
 	    ARGS({ "id", ARG_NUMBER, ARG_REQUIRED | ARG_POSITION, NULL,
 	    "number of the job" }) },
 };

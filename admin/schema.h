@@ -39,6 +39,7 @@ struct verb_arg {
 #define VERB_CHANGE	0x01u	/* changes something: lock, dry run, log */
 #define VERB_JOB	0x02u	/* long: a job, the lock only to finish */
 #define VERB_HIDDEN	0x04u	/* protocol only */
+#define VERB_LONG	0x08u	/* a job if it takes longer than a second */
 
 struct verb_schema {
 	const char *name;	/* "pool.create" = dozoctl pool create */

@@ -362,6 +362,7 @@ stop_control(struct wait *wait)
 static void
 stop_jobs(struct wait *wait)
 {
+	jobs_cancel(wait->dozo);
 	jobs_wait(wait->dozo, &wait->op);
 }
 

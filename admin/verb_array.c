@@ -482,19 +482,37 @@ verb_pool_scrub(struct req *req)
 	scrub_result(req, pool, true);
 }
 
+/* A request that became a job. */
+static void
+job_cancel(struct req *req, struct req *job)
+{
+	bool runs = !job->ended;
+
+	assert(req->locked && req != job);
+	if (runs && (job->cancel == NULL ||
+	    (!req->dry_run && !job->cancel(job)))) {
+		err_set(&req->err, ENOTSUP, "job %u cannot be cancelled any "
+		    "more", job->id);
+		err_hint(&req->err, "It is done in a moment.");
+		return;
+	}
+	req_result(req, json_pack("{s:i}", "id", (int)job->id), runs);
+}
+
 void
 verb_job_cancel(struct req *req)
 {
 	uint64_t id = arg_number(req, "id", 0);
 	struct dozo_pool *pool = NULL;
+	struct req *job = NULL;
 
 	assert(req->locked && req->next == NULL);
-	if (id <= UINT32_MAX)
+	if (id <= UINT32_MAX) {
 		pool = array_task_find(req->dozo, (unsigned)id);
-	if (pool == NULL && id <= UINT32_MAX &&
-	    job_find(req->dozo, (unsigned)id) != NULL) {
-		err_set(&req->err, ENOTSUP, "job %ju cannot be cancelled",
-		    (uintmax_t)id);
+		job = job_find(req->dozo, (unsigned)id);
+	}
+	if (job != NULL) {
+		job_cancel(req, job);
 		return;
 	}
 	if (pool != NULL && !req->dry_run)

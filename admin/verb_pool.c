@@ -398,6 +398,16 @@ create_progress(const struct req *req, uint64_t *done, uint64_t *total)
 	*total = create->make.create.to_zero;
 }
 
+static bool
+create_cancel(struct req *req)
+{
+	struct pool_create *create = req->work;
+
+	if (create->make.create.raid == NULL)
+		create->make.create.cancel = true;
+	return create->make.create.cancel;
+}
+
 /* Reserve the name, open the disks. */
 static void
 create_open(struct req *req, struct pool_make *make)
@@ -448,6 +458,7 @@ verb_pool_create(struct req *req)
 	}
 	snprintf(req->object, sizeof(req->object), "%s", name);
 	req->progress = create_progress;
+	req->cancel = create_cancel;
 	pool_make_start(make, &req->op);
 }
 
@@ -525,7 +536,7 @@ pool_take_down(struct req *req, struct dozo_pool *pool, bool forget)
 	struct pool_work *w = pool_work_new(req);
 
 	assert(pool->state == DOZO_POOL_ONLINE && req->locked);
-	if (w == NULL || req->dry_run)
+	if (w == NULL || !jobs_leave(req, pool) || req->dry_run)
 		return;
 	pool->state = DOZO_POOL_BUSY;
 	if (dozo_apply(req->dozo, &req->err) != 0) {
@@ -796,7 +807,8 @@ delete_ok(struct req *req, const struct dozo_pool *pool)
 		    "`dozoctl pool export %s`.", pool->name);
 		return false;
 	}
-	if (!pool_etag_ok(req, pool->name) || !pool_unmapped(req, pool->name))
+	if (!pool_etag_ok(req, pool->name) ||
+	    !pool_unmapped(req, pool->name) || !jobs_leave(req, pool))
 		return false;
 	pool_get_info(pool->pool, &info);
 	if (info.volumes > 0 && !arg_bool(req, "force")) {

@@ -110,7 +110,8 @@ find_for_change(struct req *req)
 	struct dozo_volume *dv = dozo_find_volume(req->dozo,
 	    arg_text(req, "volume"), &req->err);
 
-	if (dv == NULL || !req_etag_ok(req, volume_core_json(dv)))
+	if (dv == NULL || !req_etag_ok(req, volume_core_json(dv)) ||
+	    !jobs_leave(req, dv->pool))
 		return NULL;
 	return dv;
 }
@@ -130,6 +131,39 @@ change_start(struct req *req, struct dozo_volume *dv,
 	w->change.kind = kind;
 	w->change.dry_run = req->dry_run;
 	return w;
+}
+
+static void
+zero_progress(const struct req *req, uint64_t *done, uint64_t *total)
+{
+	const struct volume_work *w = req->work;
+
+	*done = w->change.zeroed;
+	*total = w->change.to_zero;
+}
+
+static bool
+zero_cancel(struct req *req)
+{
+	struct volume_work *w = req->work;
+
+	if (w->change.zeroed < w->change.to_zero)
+		w->change.cancel = true;
+	return w->change.cancel;
+}
+
+/* Zeroing what is new in `pool` may take long. */
+static void
+change_may_be_long(struct req *req, const struct dozo_pool *pool)
+{
+	struct volume_work *w = req->work;
+
+	snprintf(req->object, sizeof(req->object), "%s",
+	    arg_text(req, "volume"));
+	req->progress = zero_progress;
+	req->cancel = zero_cancel;
+	req->uses = pool;
+	pool_change_start(&w->change, &req->op);
 }
 
 /* Did the change of the table go well? */
@@ -209,13 +243,13 @@ verb_volume_create(struct req *req)
 	if (pool == NULL || pool->state != DOZO_POOL_ONLINE)
 		return;		/* err says why */
 	err_clear(&req->err);
-	if ((w = work_new(req)) == NULL)
+	if (!jobs_leave(req, pool) || (w = work_new(req)) == NULL)
 		return;
 	w->change = (struct pool_change){ .pool = pool->pool,
 		.kind = POOL_VOLUME_CREATE, .size = size, .policy = policy,
 		.thick = true, .dry_run = req->dry_run };
 	snprintf(w->change.name, sizeof(w->change.name), "%s", name);
-	pool_change_start(&w->change, &req->op);
+	change_may_be_long(req, pool);
 }
 
 void
@@ -320,7 +354,7 @@ verb_volume_grow(struct req *req)
 	if (w == NULL)
 		return;
 	w->change.size = size;
-	pool_change_start(&w->change, &req->op);
+	change_may_be_long(req, dv->pool);
 }
 
 void
@@ -587,7 +621,8 @@ verb_volume_delete(struct req *req)
 		    arg_text(req, "volume")), false);
 		return;
 	}
-	if (!req_etag_ok(req, volume_core_json(dv)) || !not_mapped(req, dv))
+	if (!req_etag_ok(req, volume_core_json(dv)) || !not_mapped(req, dv) ||
+	    !jobs_leave(req, dv->pool))
 		return;
 	w = change_start(req, dv, POOL_VOLUME_DELETE);
 	if (w == NULL || req->dry_run)

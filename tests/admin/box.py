@@ -130,6 +130,13 @@ class Box:
             input=stdin, capture_output=True, text=True, timeout=60,
             env=ENV, cwd=self.dir))
 
+    def background(self, *words):
+        """dozoctl that goes on; its process."""
+        return subprocess.Popen(
+            [DOZOCTL, "--socket", self.socket] + [str(w) for w in words],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, text=True, env=ENV, cwd=self.dir)
+
     def ok(self, *words, **kwargs):
         reply = self.ctl(*words, **kwargs)
         assert reply.status == 0, f"{words}: {reply}"

@@ -40,7 +40,7 @@ await test('versions are exact', () => {
 await test('Japanese has every text, and no others', () => {
 	const ja = JSON.parse(readFileSync(join(source, 'webui/src/ja.json')));
 	const used = new Set(['Overview', 'Disks', 'Pools', 'Volumes', 'Targets & hosts', 'Alerts', 'System', 'healthy', 'degraded', 'failed',
-		'online', 'offline', 'busy', 'missing', 'in-sync', 'faulty', 'spare', 'rebuilding', 'replacing', 'admin', 'viewer', 'change', 'array', 'log', 'disk', 'Rebuild', 'Resync', 'Check of parity', 'Repair of parity', 'Reshape', 'Replacement', 'New pool', 'Pause…', 'Stop…']);
+		'online', 'offline', 'busy', 'missing', 'in-sync', 'faulty', 'spare', 'rebuilding', 'replacing', 'admin', 'viewer', 'change', 'array', 'log', 'disk', 'Rebuild', 'Resync', 'Check of parity', 'Repair of parity', 'Reshape', 'Replacement', 'New pool', 'New volume', 'Grow']);
 	for (const name of readdirSync(join(source, 'webui/src')).filter((x) => x.endsWith('.mjs')))
 		for (const [, key] of readFileSync(join(source, 'webui/src', name), 'utf8').matchAll(/\bt\(\s*'((?:[^'\\]|\\.)*)'/g))
 			used.add(key);

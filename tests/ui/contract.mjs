@@ -140,6 +140,24 @@ await test('lists have pages', async () => {
 	await call('listVolumes', { query: { limit: 'x' }, want: 400 });
 	await call('listVolumes', { query: { colour: 'red' }, want: 400 });
 });
+await test('a volume that takes long is a job, and is cancelled', async () => {
+	const fault = (...how) => disks.forEach((path) => box.ctl('disk', 'fault', path, '--kind', ...how));
+	for (const [id, more] of [['createVolume', { body: { volume: 'tank/slow', size: '60M' } }], ['growVolume', { ...disk1, body: { size: '100M' } }]]) {
+		fault('delay', '--delay-ms', '300');
+		const { json, headers } = await call(id, { ...more, want: 202 });
+		same('Location', headers.location, `/api/v1/jobs/${json.id}`);
+		same('busy', (await call('deleteVolume', { ...disk1, want: 409 })).json.code, 'busy');
+		same('cancel', (await call('cancelJob', { path: { id: json.id }, want: 200 })).json.changed, true);
+		fault('clear');
+		const ended = await until('it ends', async () => {
+			const job = (await call('getJob', { path: { id: json.id } })).json;
+			return job.state !== 'running' && job;
+		});
+		same('why', ended.error.code, 'cancelled');
+	}
+	await call('getVolume', { path: { pool: 'tank', volume: 'slow' }, want: 404 });
+	same('as it was', (await call('getVolume', disk1)).json.size, String(40 << 20));
+});
 await test('publish, unpublish', async () => {
 	await call('createTarget', { body: { name: 't1' }, want: 201 });
 	await call('createHost', { body: { name: 'h1', iqn: ['iqn.2010-01.test:h1'], preset: 'linux' }, want: 201 });

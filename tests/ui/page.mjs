@@ -317,6 +317,32 @@ await test('parity is checked, and the check is stopped', async () => {
 	slow(0);
 	same('jobs', box.json('job', 'list').filter((x) => x.state === 'running').length, 0);
 });
+await test('a volume that takes long shows how far it is, and is stopped', async () => {
+	const members = box.json('pool', 'status', 'tank').members.filter((m) => m.role >= 0).map((m) => m.path);
+	for (const path of members)
+		box.ctl('disk', 'fault', path, '--kind', 'delay', '--delay-ms', '600');
+	await go(page, '/volumes');
+	await button(page, 'New volume').click();
+	const dialog = page.getByRole('dialog');
+	await dialog.getByLabel('Name', { exact: true }).fill('slow');
+	await dialog.getByLabel('Size').fill('90M');
+	await button(page, 'Create volume').click();
+	await dialog.waitFor({ state: 'detached' });
+	await heading(page, 'New volume: tank/slow').waitFor();
+	await page.getByText(/^\d.* %/).first().waitFor();
+	await page.getByRole('link', { name: /New volume: \d/ }).waitFor();
+	await page.locator('section').filter({ has: heading(page, 'New volume: tank/slow') }).getByRole('button', { name: 'Stop…' }).click();
+	await dialog.getByText('What was made so far is taken back.').waitFor();
+	await axe(page, 'job of a volume');
+	await shot(page, '19-volume-job');
+	await button(page, 'Stop it').click();
+	await dialog.waitFor({ state: 'detached' });
+	for (const path of members)
+		box.ctl('disk', 'fault', path, '--kind', 'clear');
+	await heading(page, 'New volume: tank/slow').waitFor({ state: 'detached' });
+	await until('no job', () => box.json('job', 'list').every((x) => x.state !== 'running'));
+	ok('no volume', !box.json('volume', 'list').some((v) => v.name === 'slow'));
+});
 await test('charts show the disks, and the last hour', async () => {
 	await go(page, '/pools/tank');
 	const chart = page.getByRole('img', { name: /^Operations: .*disk1.img/ });

@@ -164,6 +164,7 @@ export function Volumes() {
 	const mapped = (v) => (maps ?? []).filter((m) => m.pool === v.pool && m.volume === v.name);
 	return html`<div class="head"><h1>${t('Volumes')}</h1>
 		${online.length > 0 && html`<${Action} label=${t('New volume')}><${VolumeForm} pools=${online} /><//>`}</div><${Failure} error=${error} />
+		<${Jobs} verb="volume" />
 		${volumes?.length === 0 && html`<div class="card"><${Empty}>${online.length > 0 ? t('A volume is what a computer sees as a disk. Make the first one.') : t('A volume needs a pool. Make one with the wizard first.')}<//></div>`}
 		${volumes?.length > 0 && html`<div class="card"><${Table} caption=${t('Volumes')} head=${[t('Volume'), t('Size'), t('Write policy'), t('Who may use it')]}
 			rows=${volumes.map((v) => [html`<a href=${`#/volumes/${v.pool}/${v.name}`}>${v.pool}/${v.name}</a>`, html`<${Size} value=${v.size} />`, v.write_policy,
@@ -201,6 +202,7 @@ export function Volume({ pool, name }) {
 		<${Action} label=${t('Delete…')} title=${t('Delete {name}', { name })} danger><${Confirm} name=${name} label=${t('Delete for ever')}
 			run=${async () => { await api('DELETE', path); location.hash = '/volumes'; }}
 			breaks=${t('All data on this volume is destroyed. There is no way back.')} /><//></div>
+		<${Jobs} of=${`${pool}/${name}`} />
 		<div class="grid"><section class="card"><h2>${t('Properties')}</h2><dl><dt>${t('Size')}</dt><dd><${Size} value=${v.size} /></dd>
 			<dt>${t('Write policy')}</dt><dd>${v.write_policy}</dd><dt>${t('Pool')}</dt><dd><a href=${'#/pools/' + pool}>${pool}</a></dd>
 			${cache && html`<dt>${t('Cache')}</dt><dd>${cache.hits + cache.misses > 0 ? t('{n} % of reads come from memory', { n: number(cache.hits / (cache.hits + cache.misses) * 100) }) : '–'}

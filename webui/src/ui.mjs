@@ -116,15 +116,15 @@ export function Action({ label, title, danger, children }) {
 }
 
 // Long work: how far, how fast, how long, stop.
-const jobNames = { rebuild: 'Rebuild', resync: 'Resync', check: 'Check of parity', repair: 'Repair of parity', reshape: 'Reshape', replace: 'Replacement', 'pool.create': 'New pool' };
+const jobNames = { rebuild: 'Rebuild', resync: 'Resync', check: 'Check of parity', repair: 'Repair of parity', reshape: 'Reshape', replace: 'Replacement', 'pool.create': 'New pool', 'volume.create': 'New volume', 'volume.grow': 'Grow' };
 export const jobName = (job) => t(jobNames[job.verb] ?? job.verb);
-const stoppable = { rebuild: 'Pause…', resync: 'Pause…', check: 'Stop…', repair: 'Stop…', replace: 'Stop…' };
-export const Jobs = ({ of: pool }) => (state.status?.jobs ?? []).filter((job) => !pool || job.object === pool).map((job) => html`
+const stops = (verb) => (verb === 'check' || verb === 'repair' ? t('What was done stays done. It can be started again, from the beginning.')
+	: verb === 'replace' ? t('The new disk stays as a spare.') : verb.includes('.') ? t('What was made so far is taken back.')
+	: t('The pool stays without full redundancy until it goes on: when the pool is started again, or is given a disk.'));
+export const Jobs = ({ of, verb = '' }) => (state.status?.jobs ?? []).filter((job) => job.verb.startsWith(verb) && (!of || (job.object + '/').startsWith(of + '/'))).map((job) => html`
 	<section class="card" key=${job.id}><div class="head"><h2>${jobName(job)}: ${job.object}</h2>
-		${stoppable[job.verb] && html`<${Action} label=${t(stoppable[job.verb])} title=${jobName(job)}><${Form} label=${t('Stop it')}
-			submit=${async () => { await api('DELETE', '/jobs/' + job.id); closeDialog(); }}>
-			<p>${job.verb === 'check' || job.verb === 'repair' ? t('What was done stays done. It can be started again, from the beginning.')
-			: t('The pool stays without full redundancy until it goes on: when the pool is started again, or is given a disk.')}</p><//><//>`}</div>
+		<${Action} label=${/re(build|sync)/.test(job.verb) ? t('Pause…') : t('Stop…')} title=${jobName(job)}><${Form} label=${t('Stop it')}
+			submit=${async () => { await api('DELETE', '/jobs/' + job.id); closeDialog(); }}><p>${stops(job.verb)}</p><//><//></div>
 		<progress max="100" value=${job.percent ?? 0} aria-label=${jobName(job)}></progress><small>${progress(job)}</small></section>`);
 export const progress = (job) => [number(job.percent ?? 0, 1) + ' %', job.rate_bytes_s > 0 && bytes(job.rate_bytes_s) + '/s',
 	job.eta_s != null && t('{time} left', { time: duration(job.eta_s) })].filter(Boolean).join(', ');

@@ -3,7 +3,7 @@
 // review, connect.  Nothing is changed before the review was accepted.
 import { bytes, duration, number, t } from './i18n.mjs';
 import { Connect } from './connect.mjs';
-import { api, Copy, Failure, Field, Form, get, html, isAdmin, Problem, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
+import { api, Copy, Failure, Field, Form, get, html, isAdmin, Problem, progress, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
 import { finishJob } from './store.mjs';
 import { newSecret, presets } from './targets.mjs';
 import { policies, policyHint, word } from './storage.mjs';
@@ -131,7 +131,7 @@ function plan(w) {
 			run: async (progress) => finishJob(await api('POST', '/pools', poolBody(w)), progress) });
 	list.push({ text: t('Make the volume {volume} of {size}', { volume, size: w.size }),
 		line: `dozoctl volume create ${volume} ${w.size} --write-policy ${w.policy}`,
-		run: () => api('POST', '/volumes', { volume, size: w.size, write_policy: w.policy }) });
+		run: async (progress) => finishJob(await api('POST', '/volumes', { volume, size: w.size, write_policy: w.policy }), progress) });
 	list.push({ text: t('Make the target {target}', { target: w.target }), line: `dozoctl target create ${w.target}`,
 		run: () => api('POST', '/targets', { name: w.target }) });
 	if (w.who === 'new') {
@@ -170,7 +170,7 @@ function Review({ w, set, next }) {
 		${erased.length > 0 && html`<div class="note failed"><strong>${t('Everything on these disks is lost:')}</strong><ul>${erased.map((d) => html`<li>${d.path} ${d.serial} (${d.contents})</li>`)}</ul></div>`}
 		<ol>${steps.map((s, i) => html`<li><span aria-hidden="true">${mark(i)}</span> ${s.text}
 			${i === at && job && html`<progress max="100" value=${job.percent ?? 0} aria-label=${s.text}></progress>
-			<small>${number(job.percent ?? 0, 1)} %, ${bytes(job.rate_bytes_s)}/s${job.eta_s != null ? ', ' + t('{time} left', { time: duration(job.eta_s) }) : ''}</small>`}</li>`)}</ol>
+			<small>${progress(job)}</small><button class="danger" onClick=${() => api('DELETE', '/jobs/' + job.id).catch(() => {})}>${t('Stop it')}</button>`}</li>`)}</ol>
 		<${Form} label=${at >= 0 && at < steps.length ? t('Try again from the start') : t('Do it')} submit=${run}>
 		<${Copy} label=${t('The same with dozoctl')} text=${steps.map((s) => s.line).join('\n')} /><//>`;
 }
