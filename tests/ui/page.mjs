@@ -314,6 +314,7 @@ await test('parity is checked, and the check is stopped', async () => {
 	await shot(page, '19-stop-check');
 	await button(page, 'Stop it').click();
 	await heading(page, 'Check of parity: tank').waitFor({ state: 'detached' });
+	await page.getByText(/^Last check \(.+\): 0 blocks with wrong parity\. It was cancelled at \d+ %\.$/).waitFor();
 	slow(0);
 	same('jobs', box.json('job', 'list').filter((x) => x.state === 'running').length, 0);
 });

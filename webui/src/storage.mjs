@@ -105,6 +105,7 @@ export function Pool({ name }) {
 		return html`<div class="head"><h1>${name}</h1></div><${Failure} error=${error} />`;
 	const post = (verb, body) => async () => { await api('POST', `/pools/${name}/${verb}`, body); };
 	const lost = p.members?.find((m) => m.role >= 0 && (m.state === 'missing' || m.state === 'faulty'));
+	const doubt = [...new Set(loaded.mismatch_list?.flatMap((m) => m.volumes.map((v) => v.name)))].join(', ');
 	const building = p.degraded > 0 && p.members?.some((m) => m.state === 'rebuilding' || m.state === 'replacing');
 	return html`<div class="head"><h1>${t('Pool {name}', { name })}</h1>
 		${p.state === 'offline' && isAdmin() && html`<${Action} label=${t('Start')} title=${t('Start {name}', { name })}><${Form} label=${t('Start')} submit=${async () => { await post('start')(); changed(); }}><p>${t('Open the pool again and serve its volumes.')}</p><//><//>`}
@@ -125,7 +126,11 @@ export function Pool({ name }) {
 			${lost && !building && html`<div class="buttons"><${Action} label=${t('Replace…')} title=${t('Replace a disk')}><${ReplaceForm} pool=${p} member=${lost} /><//>
 				${p.missing?.map((m) => html`<${Action} label=${t('It is back: {disk}…', { disk: m.path })} title=${t('Take it back')}><${BackForm} pool=${name} disk=${m.path} /><//>`)}</div>`}</div>`}
 			${p.missing?.length > 0 && html`<h3>${t('Missing')}</h3><ul>${p.missing.map((m) => html`<li>${m.path} ${m.serial && t('serial {serial}', m)}</li>`)}</ul>`}
-			${p.scrub && html`<p class="soft">${t('Last check: {n} blocks with wrong parity', { n: number(p.scrub.mismatches) })}</p>
+			${p.scrub && html`<p class="soft">${[t('Last check ({when}): {n} blocks with wrong parity.', { when: when(p.scrub.end_s ?? p.scrub.start_s), n: number(p.scrub.mismatches) }),
+				p.scrub.state === 'cancelled' && t('It was cancelled at {n} %.', { n: number(p.scrub.done_bytes / p.scrub.total_bytes * 100) }),
+				p.scrub.state === 'waiting' && t('The rest waits until all disks are there.'),
+				p.scrub.unread_bytes > 0 && t('{size} of each disk could not be read.', { size: bytes(p.scrub.unread_bytes) }),
+				doubt && t('In doubt: {names}', { names: doubt })].filter(Boolean).join(' ')}</p>
 				${p.scrub.task === 'check' && p.scrub.mismatches > 0 && html`<${Action} label=${t('Repair…')} title=${t('Repair of parity')}><${Form} label=${t('Repair')} submit=${async () => { await post('scrub', { repair: true })(); changed(); }}>
 				<p>${t('Parity is made to follow the data as it is read. Which of both was wrong cannot be known: check the volumes in doubt.')}</p><//><//>`}`}</section>
 		${p.size && html`<section class="card"><h2>${t('Space')}</h2><${Bar} used=${p.used} size=${p.size} />
