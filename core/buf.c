@@ -6,6 +6,10 @@
  * Invariants: a piece is either on its free stack or in exactly one buffer;
  * while anybody waits, nobody else is served (first come, first served); a
  * waiting buffer has niov == 0 and a waiter.
+ *
+ * The arena is twice as large as it has to be.  Half of its pieces are idle:
+ * addresses without memory, until one stands in for an exile, which is idle
+ * when it comes back.  So there are never more in use than at the start.
  */
 #include "core/buf.h"
 
@@ -18,28 +22,44 @@ struct piece_stack {
 	size_t piece_len;
 	unsigned total, nfree;
 	void **free;
+	unsigned nidle;
+	void **idle;			/* to stand in for exiles */
 };
 
 struct buf_pool {
-	void *arena;
-	size_t arena_len;
+	uint8_t *arena;
+	size_t half_len;
 	struct piece_stack small, large;
 	STAILQ_HEAD(, buf) waiting;
 	unsigned nwaiting;
+	unsigned nexiles;		/* buffers */
+	bool closed;			/* freed with the last of them */
 };
 
 static bool
-stack_init(struct piece_stack *stack, uint8_t *base, size_t piece_len,
-    unsigned n)
+stack_init(struct piece_stack *stack, uint8_t *base, uint8_t *idle,
+    size_t piece_len, unsigned n)
 {
 	stack->piece_len = piece_len;
-	stack->total = stack->nfree = n;
+	stack->total = stack->nfree = stack->nidle = n;
 	stack->free = calloc(n + 1u, sizeof(*stack->free));
-	if (stack->free == NULL)
+	stack->idle = calloc(n + 1u, sizeof(*stack->idle));
+	if (stack->free == NULL || stack->idle == NULL)
 		return false;
-	for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++) {
 		stack->free[i] = base + (n - 1 - i) * piece_len;
+		stack->idle[i] = idle + (n - 1 - i) * piece_len;
+	}
 	return true;
+}
+
+static void
+stack_fini(struct piece_stack *stack)
+{
+	assert(stack->free == NULL || stack->idle == NULL ||
+	    (stack->nfree == stack->total && stack->nidle == stack->total));
+	free(stack->free);
+	free(stack->idle);
 }
 
 struct buf_pool *
@@ -47,22 +67,24 @@ buf_pool_new(unsigned small, unsigned large)
 {
 	struct buf_pool *pool = calloc(1, sizeof(*pool));
 	size_t large_len = large * BUF_LARGE;
+	uint8_t *idle;
 
 	if (pool == NULL)
 		return NULL;
 	STAILQ_INIT(&pool->waiting);
-	pool->arena_len = large_len + small * BUF_SMALL;
-	assert(pool->arena_len > 0);
-	pool->arena = mmap(NULL, pool->arena_len, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pool->half_len = large_len + small * BUF_SMALL;
+	assert(pool->half_len > 0);
+	pool->arena = mmap(NULL, 2 * pool->half_len, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (pool->arena == MAP_FAILED) {
 		free(pool);
 		return NULL;
 	}
-	(void)madvise(pool->arena, pool->arena_len, MADV_HUGEPAGE);
-	if (!stack_init(&pool->large, pool->arena, BUF_LARGE, large) ||
-	    !stack_init(&pool->small, (uint8_t *)pool->arena + large_len,
-	    BUF_SMALL, small)) {
+	(void)madvise(pool->arena, pool->half_len, MADV_HUGEPAGE);
+	idle = pool->arena + pool->half_len;
+	if (!stack_init(&pool->large, pool->arena, idle, BUF_LARGE, large) ||
+	    !stack_init(&pool->small, pool->arena + large_len, idle +
+	    large_len, BUF_SMALL, small)) {
 		buf_pool_free(pool);
 		return NULL;
 	}
@@ -75,13 +97,12 @@ buf_pool_free(struct buf_pool *pool)
 	if (pool == NULL)
 		return;
 	assert(pool->nwaiting == 0);
-	assert(pool->large.free == NULL ||
-	    pool->large.nfree == pool->large.total);
-	assert(pool->small.free == NULL ||
-	    pool->small.nfree == pool->small.total);
-	munmap(pool->arena, pool->arena_len);
-	free(pool->small.free);
-	free(pool->large.free);
+	pool->closed = true;
+	if (pool->nexiles > 0)
+		return;
+	stack_fini(&pool->small);
+	stack_fini(&pool->large);
+	munmap(pool->arena, 2 * pool->half_len);
 	free(pool);
 }
 
@@ -105,6 +126,7 @@ fill(struct buf_pool *pool, struct buf *buf, size_t len)
 	buf->pool = pool;
 	buf->len = len;
 	buf->niov = (unsigned)n;
+	buf->exile = buf->replaced = false;
 	buf->waiter = NULL;
 	for (size_t i = 0; i < n; i++) {
 		buf->iov[i].iov_base = stack->free[--stack->nfree];
@@ -161,13 +183,15 @@ serve_waiting(struct buf_pool *pool)
 	}
 }
 
-static bool
-is_large(const struct buf_pool *pool, const void *piece)
+static struct piece_stack *
+stack_of(struct buf_pool *pool, const void *piece)
 {
-	const uint8_t *arena = pool->arena, *p = piece;
+	size_t at = (size_t)((const uint8_t *)piece - pool->arena);
 
-	assert(p >= arena && p < arena + pool->arena_len);
-	return (size_t)(p - arena) < pool->large.total * BUF_LARGE;
+	assert((const uint8_t *)piece >= pool->arena &&
+	    at < 2 * pool->half_len);
+	return at % pool->half_len < pool->large.total * BUF_LARGE ?
+	    &pool->large : &pool->small;
 }
 
 void
@@ -180,17 +204,25 @@ buf_release(struct buf *buf)
 	assert(buf->waiter == NULL && buf->niov > 0);
 	for (unsigned i = buf->niov; i-- > 0;) {
 		void *piece = buf->iov[i].iov_base;
-		struct piece_stack *stack = is_large(pool, piece) ?
-		    &pool->large : &pool->small;
+		struct piece_stack *stack = stack_of(pool, piece);
 
-		assert(stack->nfree < stack->total);
-		stack->free[stack->nfree++] = piece;
+		assert((buf->replaced ? stack->nidle : stack->nfree) <
+		    stack->total);
+		if (buf->replaced)
+			stack->idle[stack->nidle++] = piece;
+		else
+			stack->free[stack->nfree++] = piece;
 	}
 	buf->pool = NULL;
 	buf->niov = 0;
 	buf->len = 0;
+	if (buf->exile)
+		pool->nexiles--;
+	buf->exile = false;
 	if (pool->nwaiting > 0)
 		serve_waiting(pool);
+	if (pool->closed && pool->nexiles == 0)
+		buf_pool_free(pool);
 }
 
 void
@@ -200,11 +232,42 @@ buf_give(struct buf *dst, struct buf *src)
 	dst->pool = src->pool;
 	dst->len = src->len;
 	dst->niov = src->niov;
+	dst->exile = src->exile;
+	dst->replaced = src->replaced;
 	dst->waiter = NULL;
 	memcpy(dst->iov, src->iov, src->niov * sizeof(src->iov[0]));
 	src->pool = NULL;
 	src->niov = 0;
 	src->len = 0;
+}
+
+bool
+buf_exile(struct buf *dst, struct buf *src)
+{
+	struct buf_pool *pool = src->pool;
+	unsigned nsmall = 0;
+
+	assert(dst->pool == NULL && pool != NULL && src->waiter == NULL);
+	assert(!src->exile && src->niov > 0);
+	for (unsigned i = 0; i < src->niov; i++)
+		nsmall += stack_of(pool, src->iov[i].iov_base) == &pool->small;
+	pool->nexiles++;
+	if (pool->small.nidle < nsmall ||
+	    pool->large.nidle < src->niov - nsmall) {
+		buf_give(dst, src);
+		dst->exile = true;
+		return false;
+	}
+	*dst = (struct buf){ .pool = pool, .len = src->len,
+		.niov = src->niov, .exile = true, .replaced = true };
+	for (unsigned i = 0; i < src->niov; i++) {
+		struct piece_stack *stack = stack_of(pool,
+		    src->iov[i].iov_base);
+
+		dst->iov[i] = src->iov[i];
+		src->iov[i].iov_base = stack->idle[--stack->nidle];
+	}
+	return true;
 }
 
 void

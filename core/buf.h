@@ -9,6 +9,7 @@
 #ifndef CORE_BUF_H
 #define CORE_BUF_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
@@ -25,6 +26,8 @@ struct buf {
 	struct buf_pool *pool;	/* NULL = holds nothing */
 	size_t len;		/* bytes usable */
 	unsigned niov;
+	bool exile;		/* see buf_exile */
+	bool replaced;		/* something took its place in the pool */
 	struct iovec iov[BUF_IOV_MAX];
 	/* Private: while the pool is short. */
 	struct op *waiter;
@@ -37,6 +40,7 @@ struct buf {
  * the largest buffer that will be asked for.
  */
 struct buf_pool *buf_pool_new(unsigned small, unsigned large);
+/* Memory in exile, and the pool behind it, live on until that is released. */
 void buf_pool_free(struct buf_pool *pool);
 
 /*
@@ -49,6 +53,12 @@ void buf_reserve(struct buf *buf, struct buf_pool *pool, size_t len,
 bool buf_try_reserve(struct buf *buf, struct buf_pool *pool, size_t len);
 /* Give back; harmless on an empty buffer. */
 void buf_release(struct buf *buf);
+/*
+ * dst becomes src, for a time that nobody knows, and src gets other memory of
+ * the same length: so the pool is not smaller meanwhile.  False if as much is
+ * in exile as the pool has: src is empty, and to be reserved again.
+ */
+bool buf_exile(struct buf *dst, struct buf *src);
 /* Hand over: dst becomes src, src becomes empty. */
 void buf_give(struct buf *dst, struct buf *src);
 

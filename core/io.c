@@ -18,6 +18,7 @@ io_init(struct io *io, enum io_kind kind, uint64_t off, uint64_t len,
 	io->off = off;
 	io->len = len;
 	io->failed_at = 0;
+	io->grave = NULL;
 	io->owner = NULL;
 	io->done = 0;
 	io->start_ns = 0;

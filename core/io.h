@@ -32,6 +32,9 @@ enum io_kind {
 #define IO_UNMAP	0x02u	/* zero: space may be given back */
 #define IO_MAPPED	0x04u	/* status result: [off, off+len) has space */
 #define IO_MORE		0x08u	/* write: the data of others is on its way */
+#define IO_LENT		0x10u	/* read: it may end without its memory */
+
+struct grave;
 
 struct io {
 	struct op *waiter;	/* held until the end */
@@ -42,6 +45,11 @@ struct io {
 	const struct iovec *iov;	/* read, write, recv, send */
 	uint64_t off, len;	/* status: len is cut to the first run */
 	uint64_t failed_at;	/* read that failed: bytes before the error */
+	/*
+	 * IO_LENT, -ETIMEDOUT: the device may still read into the memory.
+	 * Bury it here (core/grave.h), close the grave, and ask again.
+	 */
+	struct grave *grave;
 	/* Private to the layer that has the request now: */
 	void *owner;
 	uint64_t done;

@@ -332,8 +332,13 @@ start_transfer(struct io *io)
 static bool
 transfer_done(struct io *io, ssize_t res)
 {
-	if (res == -EINTR || res == -EAGAIN)
-		return false;
+	/* By the time it is sent again, the caller's list may be another. */
+	if (res == -EINTR || res == -EAGAIN) {
+		if (io->niov == 1 || io_rest(io) != NULL ||
+		    rest_build(io) == 0)
+			return false;
+		res = -ENOMEM;
+	}
 	if (res <= 0) {
 		finish(io, res == 0 ? -EIO : (int)res);
 		return true;

@@ -2,6 +2,7 @@
 /* Buffers, scatter lists, wire cursors, errors. */
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/grave.h"
 #include "core/io.h"
 #include "core/wire.h"
 #include "tests/unit/unit.h"
@@ -102,6 +103,114 @@ give_moves_ownership(void **state)
 	buf_pool_free(pool);
 }
 
+/* Memory that must not be used again, and a pool that is not smaller. */
+static void
+an_exile_is_replaced_and_comes_back(void **state)
+{
+	struct buf_pool *pool = buf_pool_new(2, 4);
+	struct buf a = { 0 }, s = { 0 }, all = { 0 };
+	struct graveyard yard;
+	void *old[4], *was;
+
+	(void)state;
+	graveyard_init(&yard);
+	graveyard_enter(&yard);
+	for (unsigned round = 0; round < 3; round++) {
+		struct grave *big = grave_new(&yard), *small;
+
+		small = grave_new(&yard);
+		assert_true(buf_try_reserve(&a, pool, 4 * BUF_LARGE - 512));
+		assert_true(buf_try_reserve(&s, pool, 512));
+		for (unsigned i = 0; i < 4; i++)
+			old[i] = a.iov[i].iov_base;
+		was = s.iov[0].iov_base;
+		assert_true(buf_exile(&big->buf, &a));
+		assert_true(buf_exile(&small->buf, &s));
+		assert_int_equal(iov_len(a.iov, a.niov), 4 * BUF_LARGE - 512);
+		for (unsigned i = 0; i < 4; i++) {
+			assert_ptr_equal(big->buf.iov[i].iov_base, old[i]);
+			assert_ptr_not_equal(a.iov[i].iov_base, old[i]);
+			memset(a.iov[i].iov_base, 1, a.iov[i].iov_len);
+		}
+		assert_ptr_not_equal(s.iov[0].iov_base, was);
+		memset(s.iov[0].iov_base, 1, 4096);
+		grave_close(big);
+		grave_close(small);
+		assert_int_equal(yard.open, 0);
+		buf_release(&a);
+		buf_release(&s);
+		/* As many as ever, and none of the exiles. */
+		assert_true(buf_try_reserve(&all, pool, 4 * BUF_LARGE));
+		for (unsigned i = 0; i < 16; i++)
+			assert_ptr_not_equal(all.iov[i / 4].iov_base,
+			    old[i % 4]);
+		assert_false(buf_try_reserve(&a, pool, BUF_LARGE));
+		buf_release(&all);
+		assert_true(graveyard_leave(&yard));
+		graveyard_enter(&yard);
+	}
+	graveyard_enter(&yard);
+	assert_false(graveyard_leave(&yard));
+	assert_true(graveyard_leave(&yard));
+	buf_pool_free(pool);
+}
+
+static void
+no_more_is_replaced_than_there_is(void **state)
+{
+	struct buf_pool *pool = buf_pool_new(2, 4);
+	struct buf a = { 0 }, gone[2] = { { 0 }, { 0 } };
+
+	(void)state;
+	assert_true(buf_try_reserve(&a, pool, 3 * BUF_LARGE));
+	assert_true(buf_exile(&gone[0], &a));
+	assert_false(buf_exile(&gone[1], &a));
+	assert_null(a.pool);
+	assert_false(buf_try_reserve(&a, pool, 3 * BUF_LARGE));
+	buf_release(&gone[0]);
+	assert_false(buf_try_reserve(&a, pool, 3 * BUF_LARGE));
+	buf_release(&gone[1]);
+	assert_true(buf_try_reserve(&a, pool, 3 * BUF_LARGE));
+	buf_release(&a);
+	buf_pool_free(pool);
+}
+
+static void
+an_exile_outlives_its_pool(void **state)
+{
+	struct buf_pool *pool = buf_pool_new(2, 4);
+	struct buf a = { 0 }, gone = { 0 };
+
+	(void)state;
+	assert_true(buf_try_reserve(&a, pool, 3 * BUF_LARGE));
+	assert_true(buf_exile(&gone, &a));
+	buf_release(&a);
+	buf_pool_free(pool);
+	memset(gone.iov[2].iov_base, 1, BUF_LARGE);
+	buf_release(&gone);
+}
+
+static void
+a_grave_without_a_ghost_is_empty_at_once(void **state)
+{
+	struct buf_pool *pool = buf_pool_new(1, 1);
+	struct graveyard yard;
+	struct grave *grave;
+
+	(void)state;
+	graveyard_init(&yard);
+	graveyard_enter(&yard);
+	grave = grave_new(&yard);
+	grave->mem = malloc(100);
+	assert_true(buf_try_reserve(&grave->buf, pool, 4096));
+	assert_true(graveyard_leave(&yard));	/* before it was filled */
+	assert_int_equal(yard.open, 1);
+	grave_close(grave);
+	grave_close(grave_new(&yard));
+	assert_int_equal(yard.open, 0);
+	buf_pool_free(pool);			/* asserts that all is there */
+}
+
 static void
 slices_and_copies_agree_with_a_flat_buffer(void **state)
 {
@@ -184,6 +293,10 @@ main(void)
 		cmocka_unit_test(small_buffers_overflow_into_large_pieces),
 		cmocka_unit_test(short_pool_parks_and_serves_in_order),
 		cmocka_unit_test(give_moves_ownership),
+		cmocka_unit_test(an_exile_is_replaced_and_comes_back),
+		cmocka_unit_test(no_more_is_replaced_than_there_is),
+		cmocka_unit_test(an_exile_outlives_its_pool),
+		cmocka_unit_test(a_grave_without_a_ghost_is_empty_at_once),
 		cmocka_unit_test(slices_and_copies_agree_with_a_flat_buffer),
 		cmocka_unit_test(reading_past_the_end_yields_zero_and_bad),
 		cmocka_unit_test(writing_past_the_end_keeps_the_bounds),
