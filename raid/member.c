@@ -246,7 +246,8 @@ member_avoided(const struct member *m)
 	if (m->late == 0 || doubt_any(&raid->doubt))
 		return false;
 	for (unsigned r = 0; r < raid->map.n; r++)
-		if (raid->member[r].state != RAID_MEMBER_IN_SYNC)
+		if (raid->member[r].state != RAID_MEMBER_IN_SYNC ||
+		    (&raid->member[r] != m && raid->member[r].late > 0))
 			return false;
 	return true;
 }

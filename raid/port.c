@@ -10,13 +10,15 @@
  * late (else it is the cable or the controller, and all may come back).  It is
  * failed if the array can do without it, and its requests are cut off: the
  * waiter is told, while the request itself lives on here as a ghost until the
- * disk or the kernel gives it back.  Reads into the caller's memory are not
- * cut off: that memory is not ours to keep.
+ * disk or the kernel gives it back.  A read whose memory can be buried need
+ * not wait for that long: it is let go as soon as it is late and others can
+ * stand in (MEMBER_LATE).  What the caller has not lent must be waited for.
  *
- * Invariants: a ghost uses no memory that anybody else writes to or reads
- * from: its data is copied, what it may still read into is buried until the
- * last ghost has ended; no member is exchanged, and the array is not freed,
- * while there is a ghost.
+ * Invariants: a ghost reads into no memory that anybody else uses: it is
+ * buried until the last ghost has ended; what a ghost writes is copied, though
+ * a disk that has it already may write what comes into that memory later, to
+ * rows of a failed member that are not believed; no member is exchanged, and
+ * the array is not freed, while there is a ghost.
  */
 #include "raid/raid_priv.h"
 
@@ -38,11 +40,6 @@ struct port_io {
 	struct iovec iov;		/* of the copy */
 	TAILQ_ENTRY(port_io) list;
 	SLIST_ENTRY(port_io) free;
-};
-
-struct grave {
-	struct buf buf;
-	SLIST_ENTRY(grave) list;
 };
 
 static void port_tick(void *arg);
@@ -73,19 +70,6 @@ any_old(const struct member *m)
 		if (p->io.kind != IO_FLUSH)
 			return too_old(p, m->raid->deadline_ms);
 	return false;
-}
-
-static void
-unbury(struct raid *raid)
-{
-	struct grave *grave;
-
-	while ((grave = SLIST_FIRST(&raid->graves)) != NULL) {
-		SLIST_REMOVE_HEAD(&raid->graves, list);
-		buf_release(&grave->buf);
-		free(grave);
-	}
-	op_wake_all(&raid->idle_waiting);
 }
 
 static void
@@ -123,9 +107,8 @@ port_ended(struct io *io)
 		return;
 	}
 	free(p->copy);
-	assert(raid->ghosts > 0);
-	if (--raid->ghosts == 0)
-		unbury(raid);
+	if (graveyard_leave(&raid->yard))
+		op_wake_all(&raid->idle_waiting);
 }
 
 void
@@ -149,7 +132,7 @@ member_io(struct member *m, struct io *io, struct op *op)
 	io->waiter = op;
 	op_hold(op);
 	io_init(&p->io, io->kind, io->off, io->len, io->iov, io->niov,
-	    io->flags & ~MEMBER_MAY_CUT);
+	    io->flags & ~MEMBER_FLAGS);
 	p->io.watch = port_ended;
 	TAILQ_INSERT_TAIL(&m->inflight, p, list);
 	if (!timer_running(&raid->port_timer))
@@ -159,44 +142,70 @@ member_io(struct member *m, struct io *io, struct op *op)
 
 /* --- ghosts --- */
 
+/* Why its waiter is to go on without it. */
+enum cut { CUT_LATE, CUT_MEMBER_FAILED, CUT_ARRAY_FAILED };
+
 static bool
-may_cut(const struct port_io *p)
+may_cut(const struct port_io *p, enum cut why)
 {
-	return p->orig != NULL && (p->io.kind != IO_READ ||
-	    (p->orig->flags & MEMBER_MAY_CUT) != 0);
+	unsigned flags = p->orig != NULL ? p->orig->flags : 0;
+
+	if (p->orig == NULL)
+		return false;
+	if ((flags & MEMBER_LENT) != 0)
+		return req_may_let_go(p->orig->owner);
+	if (why == CUT_LATE)
+		return (flags & MEMBER_MAY_PASS) != 0;
+	if (p->io.kind == IO_READ)
+		return (flags & MEMBER_MAY_CUT) != 0;
+	return why == CUT_MEMBER_FAILED;
 }
 
-/* Memory of its own, from now on.  (A disk that has the old still uses it.) */
+/*
+ * Lists and data of its own, from now on, for what has not reached the disk
+ * yet.  What a read reads into stays: that is buried.
+ */
 static bool
 give_memory(struct port_io *p)
 {
-	if (p->io.kind != IO_READ && p->io.kind != IO_WRITE)
-		return true;
-	p->copy = aligned_alloc(4096, round_up(p->io.len, 4096));
-	if (p->copy == NULL)
-		return false;
-	if (p->io.kind == IO_WRITE)
+	size_t list = p->io.niov * sizeof(p->io.iov[0]);
+
+	if (p->io.kind == IO_READ) {
+		p->copy = malloc(list);
+		if (p->copy == NULL)
+			return false;
+		memcpy(p->copy, p->io.iov, list);
+		p->io.iov = p->copy;
+	} else if (p->io.kind == IO_WRITE) {
+		p->copy = aligned_alloc(4096, round_up(p->io.len, 4096));
+		if (p->copy == NULL)
+			return false;
 		iov_to_buf(p->io.iov, p->io.niov, 0, p->copy, p->io.len);
-	p->iov = (struct iovec){ p->copy, p->io.len };
-	p->io.iov = &p->iov;
-	p->io.niov = 1;
+		p->iov = (struct iovec){ p->copy, p->io.len };
+		p->io.iov = &p->iov;
+		p->io.niov = 1;
+	}
 	return true;
 }
 
 static void
-cut_off(struct member *m)
+cut_off(struct member *m, enum cut why)
 {
-	struct port_io *p, *next;
+	struct port_io *p;
 
-	for (p = TAILQ_FIRST(&m->inflight); p != NULL; p = next) {
+	TAILQ_FOREACH(p, &m->inflight, list) {
 		struct io *orig = p->orig;
 
-		next = TAILQ_NEXT(p, list);
-		if (!may_cut(p) || !give_memory(p))
+		if (why != CUT_MEMBER_FAILED &&
+		    !too_old(p, m->raid->deadline_ms))
+			break;
+		if (!may_cut(p, why) || !give_memory(p))
 			continue;
 		p->orig = NULL;
-		m->raid->ghosts++;
-		io_end(orig, MEMBER_CUT);
+		graveyard_enter(&m->raid->yard);
+		io_end(orig, why == CUT_LATE ||
+		    (orig->flags & MEMBER_LENT) != 0 ? MEMBER_LATE :
+		    MEMBER_CUT);
 	}
 }
 
@@ -207,12 +216,13 @@ row_bury(struct raid *raid, struct row_work *work)
 	bool cut = false;
 
 	for (unsigned i = 0; i < work->plan.nreads; i++)
-		cut = cut || work->io[i].result == MEMBER_CUT;
+		cut = cut || work->io[i].result == MEMBER_CUT ||
+		    work->io[i].result == MEMBER_LATE;
 	if (cut)
-		grave = calloc(1, sizeof(*grave));
+		grave = grave_new(&raid->yard);
 	if (grave != NULL) {
 		buf_give(&grave->buf, &work->buf);
-		SLIST_INSERT_HEAD(&raid->graves, grave, list);
+		grave_close(grave);
 	} else if (cut) {
 		work->buf.pool = NULL;	/* lost until the array stops */
 		work->buf.niov = 0;
@@ -274,15 +284,19 @@ look(struct member *m)
 	    member_live(m) && member_vital(m);
 
 	note_late(m);
-	if (raid->failed)
+	if (raid->failed) {		/* who asks again is told so */
+		cut_off(m, CUT_ARRAY_FAILED);
 		return;
+	}
 	if (member_live(m) && is_dead(m) && !needed && !others_late(m)) {
 		member_fail(m, "it has not answered for a long time");
 		raid_record_soon(raid);
 	}
 	if (!member_live(m) && !TAILQ_EMPTY(&m->inflight) &&
 	    too_old(TAILQ_FIRST(&m->inflight), raid->deadline_ms))
-		cut_off(m);
+		cut_off(m, CUT_MEMBER_FAILED);
+	else if (member_avoided(m))
+		cut_off(m, CUT_LATE);
 }
 
 static void
@@ -306,7 +320,7 @@ void
 ports_init(struct raid *raid)
 {
 	SLIST_INIT(&raid->ports);
-	SLIST_INIT(&raid->graves);
+	graveyard_init(&raid->yard);
 	raid->port_op.pending = 1;	/* it never runs */
 	raid->dead_ms = DEAD_MS;
 }
@@ -316,7 +330,7 @@ ports_fini(struct raid *raid)
 {
 	struct port_io *p;
 
-	assert(raid->ghosts == 0 && SLIST_EMPTY(&raid->graves));
+	assert(raid->yard.ghosts == 0 && raid->yard.open == 0);
 	if (timer_running(&raid->port_timer))
 		timer_stop(raid->loop, &raid->port_timer);
 	while ((p = SLIST_FIRST(&raid->ports)) != NULL) {

@@ -491,7 +491,7 @@ raid_stop_run(struct op *op)
 		    raid->sweep.running || raid->cleaning ||
 		    raid->converting ||
 		    !ppl_idle(raid) || !guards_idle(raid) ||
-		    raid->ghosts > 0 ||
+		    raid->yard.ghosts > 0 ||
 		    !bitmap_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);
 			return;
@@ -514,7 +514,7 @@ raid_stop_run(struct op *op)
 		op->step = ST_CLOSE;
 		return;
 	case ST_CLOSE:
-		if (raid->sb_running || raid->ghosts > 0) {
+		if (raid->sb_running || raid->yard.ghosts > 0) {
 			op_wait(raid->sb_running ? &raid->sb_waiting :
 			    &raid->idle_waiting, op);
 			return;

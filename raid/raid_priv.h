@@ -12,6 +12,7 @@
 #define RAID_RAID_PRIV_H
 
 #include "core/buf.h"
+#include "core/grave.h"
 #include "core/log.h"
 #include "core/util.h"
 #include "raid/bblog.h"
@@ -123,6 +124,7 @@ unsigned raid_ndisks(const struct raid *raid);
 struct member *raid_disk(struct raid *raid, unsigned i);
 /* Errors that mean the device itself is gone, not one sector. */
 #define MEMBER_CUT (-108)		/* ESHUTDOWN: failed, nobody waits */
+#define MEMBER_LATE (-62)		/* ETIME: others can stand in */
 static inline bool
 errno_is_gone(int result)
 {
@@ -133,8 +135,15 @@ errno_is_gone(int result)
 /* --- requests to disks (port.c) --- */
 
 #define DEAD_MS		30000u
-#define MEMBER_MAY_CUT	0x80000000u	/* flag of a read: its memory is not
-					   used again (row_bury) */
+/*
+ * Flags of reads whose memory is not used again once they end with MEMBER_CUT
+ * or MEMBER_LATE: it is buried (row_bury), and it may do so as soon as the
+ * member is late; or the request lent it, io->owner.
+ */
+#define MEMBER_MAY_CUT	0x80000000u
+#define MEMBER_MAY_PASS	0x40000000u
+#define MEMBER_LENT	0x20000000u
+#define MEMBER_FLAGS	(MEMBER_MAY_CUT | MEMBER_MAY_PASS | MEMBER_LENT)
 /* Submit `io`, filled by io_init(), to the member's disk. */
 void member_io(struct member *m, struct io *io, struct op *op);
 struct row_work;
@@ -198,8 +207,9 @@ void row_reserve(struct raid *raid, struct row_work *work, unsigned extra,
 /* Point the slots into the memory that was reserved. */
 void row_place(struct row_work *work);
 void row_release(struct row_work *work);
-/* Submit the plan's reads into the slots. */
-void row_read_slots(struct raid *raid, struct row_work *work, struct op *op);
+/* Submit the plan's reads into the slots; `flags` besides MEMBER_MAY_CUT. */
+void row_read_slots(struct raid *raid, struct row_work *work, unsigned flags,
+    struct op *op);
 
 /* Roles without valid data in `row`. */
 uint32_t row_missing(const struct raid *raid, uint64_t row);
@@ -257,6 +267,7 @@ struct row {
 	uint64_t part;			/* read: bytes tried now, at most: */
 	enum { GRAIN_PIECE, GRAIN_ROW, GRAIN_4K, GRAIN_LBA } grain;
 	bool unreadable;		/* read: the member said so */
+	bool insist;			/* read: late or not, nobody else can */
 	uint32_t avoid;			/* roles that cannot be read; sweep:
 					   to be mended */
 	unsigned repairs;		/* made for this row */
@@ -337,6 +348,7 @@ struct raid_req {
 	struct io io;			/* read that one member serves */
 	uint64_t next;			/* read: done so far; write: next row */
 	int result;			/* first error of any row */
+	struct grave *grave;		/* lent, and a ghost has it */
 	bool sequential;
 	uint64_t batch;			/* of the sweep, when it began */
 	struct map_place place;
@@ -374,6 +386,12 @@ bool row_may_store(struct row *row);
 /* Would its data have to be copied? (row_write.c) */
 bool row_bounces(const struct row *row);
 
+/* Read into memory that the request lent: may end with MEMBER_LATE. */
+void req_read_lent(struct raid_req *req, struct io *io, struct member *m,
+    uint64_t off, uint64_t len, const struct iovec *iov, unsigned niov,
+    struct op *op);
+/* Is there a grave for that memory? */
+bool req_may_let_go(struct raid_req *req);
 /*
  * Let requests wait, until raid_thaw().  True: no request, log or superblock
  * is in work.  False: `op` is held and asks again.  One op at a time has it.
@@ -586,9 +604,8 @@ struct raid {
 	struct guards *guards;
 	unsigned deadline_ms, dead_ms;
 	SLIST_HEAD(, port_io) ports;	/* not in use */
-	SLIST_HEAD(, grave) graves;
 	struct ahead ahead;
-	unsigned ghosts;
+	struct graveyard yard;		/* ghosts, and what they may use */
 	struct op port_op;
 	struct timer port_timer;
 	struct raid_req *reqs;

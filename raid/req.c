@@ -6,7 +6,8 @@
  * Invariants: a request that fits in one chunk of a healthy member is one
  * I/O with the caller's own iovec, no lock and no copy; `active` counts
  * requests in work; while the pool is empty, or the array frozen (to
- * exchange a member), requests wait in order of arrival.
+ * exchange a member), requests wait in order of arrival; a read whose memory
+ * a ghost may still use ends with a grave for it, and with nothing else.
  */
 #include "raid/raid_priv.h"
 
@@ -32,6 +33,24 @@ changes(const struct io *io)
 
 /* --- read --- */
 
+void
+req_read_lent(struct raid_req *req, struct io *io, struct member *m,
+    uint64_t off, uint64_t len, const struct iovec *iov, unsigned niov,
+    struct op *op)
+{
+	assert((req->orig->flags & IO_LENT) != 0);
+	member_submit(m, io, IO_READ, off, len, iov, niov, MEMBER_LENT, op);
+	io->owner = req;
+}
+
+bool
+req_may_let_go(struct raid_req *req)
+{
+	if (req->grave == NULL)
+		req->grave = grave_new(&req->raid->yard);
+	return req->grave != NULL;
+}
+
 /* One I/O to one healthy member, if that is all it takes. */
 static bool
 read_direct(struct raid_req *req)
@@ -45,7 +64,11 @@ read_direct(struct raid_req *req)
 	if (orig->len > req->place.left || member_avoided(m) ||
 	    !member_has_range(m, req->place.member_off, orig->len))
 		return false;
-	guard_read(req, m);
+	if ((orig->flags & IO_LENT) != 0)
+		req_read_lent(req, &req->io, m, req->place.member_off,
+		    orig->len, orig->iov, orig->niov, &req->op);
+	else
+		guard_read(req, m);
 	return true;
 }
 
@@ -176,6 +199,7 @@ req_start(struct raid_req *req, struct op *op)
 
 	req->next = 0;
 	req->result = 0;
+	req->grave = NULL;
 	switch (orig->kind) {
 	case IO_READ:
 		op->step = read_direct(req) ? RQ_DIRECT : RQ_READ;
@@ -241,6 +265,10 @@ req_end(struct raid_req *req)
 	int result = raid->failed ? -EIO : req->result;
 
 	assert(result <= 0);
+	if (req->grave != NULL) {	/* whatever else there was */
+		result = -ETIMEDOUT;
+		orig->grave = req->grave;
+	}
 	if (changes(orig))
 		raid_writer_end(raid);
 	op_end(&req->op);
@@ -264,7 +292,8 @@ raid_req_run(struct op *op)
 		req_start(req, op);
 		return;
 	case RQ_DIRECT:
-		op->step = req->io.result == 0 ? RQ_END : RQ_READ;
+		op->step = req->io.result == 0 || req->grave != NULL ?
+		    RQ_END : RQ_READ;
 		return;
 	case RQ_READ:
 		req_read(req, op);
@@ -338,7 +367,7 @@ raid_submit(struct blk *blk, struct io *io)
 static bool
 any_late(const struct raid *raid)
 {
-	if (raid->ghosts > 0)
+	if (raid->yard.ghosts > 0)
 		return true;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (raid->member[r].late > 0)

@@ -238,7 +238,8 @@ row_release(struct row_work *work)
 }
 
 void
-row_read_slots(struct raid *raid, struct row_work *work, struct op *op)
+row_read_slots(struct raid *raid, struct row_work *work, unsigned flags,
+    struct op *op)
 {
 	const struct row_plan *plan = &work->plan;
 	uint64_t base = plan->row * raid->map.row_bytes;
@@ -254,6 +255,6 @@ row_read_slots(struct raid *raid, struct row_work *work, struct op *op)
 		iov->iov_len = io->at.hi - io->at.lo;
 		member_submit(&raid->member[io->role], &work->io[i], IO_READ,
 		    base + io->at.lo, iov->iov_len, iov, 1,
-		    MEMBER_MAY_CUT, op);
+		    MEMBER_MAY_CUT | flags, op);
 	}
 }

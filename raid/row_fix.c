@@ -317,7 +317,7 @@ row_fix_run(struct op *op)
 		return;
 	case FX_GATHER:
 		row_place(&fix->work);
-		row_read_slots(raid, &fix->work, op);
+		row_read_slots(raid, &fix->work, 0, op);
 		op->step = FX_APPLY;
 		return;
 	case FX_APPLY:

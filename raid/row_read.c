@@ -52,6 +52,13 @@ part_readable(const struct row *row)
 	    row->part);
 }
 
+static bool
+ask_member(const struct row *row)
+{
+	return part_readable(row) && (row->insist ||
+	    !member_avoided(read_member(row)));
+}
+
 static void
 part_iov(struct row *row)
 {
@@ -64,17 +71,22 @@ read_direct(struct row *row, struct op *op)
 {
 	row->part = part_bytes(row);
 	row->unreadable = false;
-	if (!part_readable(row) || member_avoided(read_member(row))) {
+	if (!ask_member(row)) {
 		if (row->grain == GRAIN_PIECE)
 			row->grain = GRAIN_ROW;
 		row->part = part_bytes(row);
-		if (!part_readable(row) || member_avoided(read_member(row)))
+		if (!ask_member(row))
 			return RR_LOCK;
 	}
 	part_iov(row);
-	member_submit(read_member(row), &row->work.io[0], IO_READ,
-	    row->place.member_off, row->part, row->work.iov, row->work.niov,
-	    0, op);
+	if ((row->req->orig->flags & IO_LENT) != 0 && !row->insist)
+		req_read_lent(row->req, &row->work.io[0], read_member(row),
+		    row->place.member_off, row->part, row->work.iov,
+		    row->work.niov, op);
+	else
+		member_submit(read_member(row), &row->work.io[0], IO_READ,
+		    row->place.member_off, row->part, row->work.iov,
+		    row->work.niov, 0, op);
 	return RR_CHECK;
 }
 
@@ -82,6 +94,7 @@ static enum row_read_step
 part_done(struct row *row)
 {
 	assert(row->part > 0 && row->part <= row->len);
+	row->insist = false;
 	row->place.member_off += row->part;
 	row->src += row->part;
 	row->len -= row->part;
@@ -103,6 +116,11 @@ after_direct(struct row *row)
 
 	if (result == 0)
 		return part_done(row);
+	if (result == MEMBER_LATE) {
+		assert(row->req->grave != NULL);
+		row->result = -ETIMEDOUT;
+		return RR_END;
+	}
 	gone = member_note_read(m, result);
 	if (row->grain == GRAIN_PIECE) {	/* find out which row it is */
 		row->grain = GRAIN_ROW;
@@ -163,6 +181,11 @@ static enum row_read_step
 read_failed(struct row *row, int result)
 {
 	row_unlock(row->raid, &row->claim);
+	/* It was passed over because it was late, and that did not do. */
+	if (!row->unreadable && part_readable(row) && !row->raid->failed) {
+		row->insist = true;
+		return RR_DIRECT;
+	}
 	/* Save what can be read. */
 	if (row->grain == GRAIN_ROW && row->part > 4096 &&
 	    !row->raid->failed) {
@@ -264,6 +287,7 @@ row_read_start(struct row *row, struct raid_req *req)
 {
 	assert(row->len > 0 && row->len <= row->place.left);
 	row->req = req;
+	row->insist = false;
 	row->grain = GRAIN_PIECE;
 	op_start(&row->op, &row_read_type, req->op.sched, &req->op);
 }

@@ -274,7 +274,7 @@ row_sync_run(struct op *op)
 		return;
 	case RS_READ:
 		row_place(work);
-		row_read_slots(raid, work, op);
+		row_read_slots(raid, work, 0, op);
 		op->step = RS_COMPARE;
 		return;
 	case RS_COMPARE:

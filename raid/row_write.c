@@ -244,7 +244,9 @@ row_preread(struct row *row, struct op *op)
 	if (row->work.extra > 0)
 		bounce_data(row);
 	row->raid->prereads += row->work.plan.nreads;
-	row_read_slots(row->raid, &row->work, op);
+	/* Once only: what is late, and asked again, is needed. */
+	row_read_slots(row->raid, &row->work, row->avoid == 0 ?
+	    MEMBER_MAY_PASS : 0, op);
 }
 
 /*
@@ -281,7 +283,10 @@ check_prereads(struct row *row)
 
 		if (result == 0)
 			continue;
-		if (member_note_read(m, result)) {
+		if (result == MEMBER_LATE) {
+			row->avoid |= UINT32_C(1) << m->role;
+			next = RW_PLAN;
+		} else if (member_note_read(m, result)) {
 			next = RW_PLAN;
 		} else if (next == RW_INTENT) {
 			row->place.role = plan->read[i].role;

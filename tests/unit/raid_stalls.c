@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* raid/port.c: members that are late, and one that never answers again. */
+#include "tests/unit/late.h"
 #include "tests/unit/raid_util.h"
 
 #include <limits.h>
@@ -98,7 +99,7 @@ a_dead_member_is_failed_and_its_requests_go_on(void **state)
 		raid_get_info(w->raid, &info);
 		assert_int_equal(info.member[lost].state, RAID_MEMBER_FAULTY);
 		assert_true(info.member[lost].stalls > 0);
-		assert_true(w->raid->ghosts > 0);
+		assert_true(w->raid->yard.ghosts > 0);
 		since = loop_now(w->loop);
 		for (unsigned i = 0; i < 5; i++)
 			assert_int_equal(batch(w, 60 * 1024), 0);
@@ -106,7 +107,7 @@ a_dead_member_is_failed_and_its_requests_go_on(void **state)
 		compare_all(w);
 		blk_fault_clear(w->fault[lost]);	/* it wakes up */
 		wait_ms(w, 20);
-		assert_int_equal(w->raid->ghosts, 0);
+		assert_int_equal(w->raid->yard.ghosts, 0);
 		compare_all(w);
 		assert_int_equal(array_stop(w), 0);
 		assemble_without(w, &as, 0, true);
@@ -269,7 +270,7 @@ a_member_with_a_ghost_is_not_exchanged(void **state)
 	assert_int_equal(fail_member_now(w, 1), 0);
 	loop_run_op(w->loop, &io.op);
 	wait_ms(w, DEADLINE);
-	assert_int_equal(w->raid->ghosts, 1);
+	assert_int_equal(w->raid->yard.ghosts, 1);
 	assert_ptr_equal(w->raid->member[1].blk, &w->keep[1].blk);
 	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 'g', 0), 0);
 	blk_fault_clear(w->fault[1]);
@@ -279,6 +280,252 @@ a_member_with_a_ghost_is_not_exchanged(void **state)
 	} while (info.degraded > 0);
 	assert_ptr_equal(w->raid->member[1].blk, &w->keep[3].blk);
 	assert_int_equal(world_stop(w), 0);
+}
+
+/* The member at `i` keeps the memory of its reads, once told to. */
+static void
+make_late(struct world *w, unsigned i, struct late *late)
+{
+	late_init(late, w->keep[i].lower);
+	w->keep[i].lower = &late->blk;
+}
+
+/* Eight reads at a time, one of them for the late member at least. */
+static void
+read_lent(struct world *w, struct lender *l, struct buf_pool *pool,
+    uint64_t len)
+{
+	struct blk *blk = raid_blk(w->raid);
+
+	for (unsigned i = 0; i < 8; i++)
+		lender_start(&l[i], blk, pool, i * ((w->size - len) / 7 /
+		    4096 * 4096), len);
+	for (unsigned i = 0; i < 8; i++)
+		loop_run_op(w->loop, &l[i].op);
+}
+
+static void
+a_lent_read_is_done_without_a_late_member(void **state)
+{
+	static const uint64_t lens[] = { 4096, 64 * KIB, MIB };
+	static struct lender l[8];
+	static struct late late;
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned k = 0; k < nitems(lens) * 2; k++) {
+		struct buf_pool *pool = buf_pool_new(8, 128);
+		uint64_t len = lens[k / 2], since;
+		unsigned again = 0;
+
+		start(w, 4);
+		w->raid->dead_ms = 60000;
+		make_late(w, 2, &late);
+		late.hold = true;
+		since = loop_now(w->loop);
+		read_lent(w, l, pool, len);
+		assert_true(took_ms(w, since) < 10000);
+		for (unsigned i = 0; i < 8; i++) {
+			assert_int_equal(l[i].io.result, 0);
+			assert_true(lender_has(&l[i], w->model + l[i].off));
+			again += l[i].again;
+		}
+		assert_true(again > 0);
+		assert_true(w->raid->yard.ghosts > 0);
+		assert_int_equal(w->raid->yard.open, 0);
+		raid_get_info(w->raid, &info);
+		assert_int_equal(info.degraded, 0);
+		if (k % 2 == 1) {	/* it never answers in time */
+			assert_int_equal(fail_member_now(w, 2), 0);
+			wait_ms(w, 2 * DEADLINE);
+		}
+		late_wake(&late, NULL);
+		assert_int_equal(w->raid->yard.ghosts, 0);
+		for (unsigned i = 0; i < 8; i++) {
+			assert_true(lender_has(&l[i], w->model + l[i].off));
+			buf_release(&l[i].buf);
+		}
+		compare_all(w);
+		assert_int_equal(world_stop(w), 0);
+		buf_pool_free(pool);
+	}
+}
+
+/* Not a moment longer than they must, and with the right data. */
+static void
+a_lent_read_takes_what_comes_in_time(void **state)
+{
+	static struct lender l[8];
+	static struct late late;
+	struct buf_pool *pool = buf_pool_new(8, 128);
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 4);
+	raid_set_deadline(w->raid, 5000);
+	make_late(w, 1, &late);
+	late.hold = true;
+	for (unsigned i = 0; i < 8; i++)
+		lender_start(&l[i], raid_blk(w->raid), pool, i * 100 * KIB,
+		    100 * KIB);
+	wait_ms(w, 20);
+	late_wake(&late, blk_ram_data(w->ram[1]));
+	for (unsigned i = 0; i < 8; i++) {
+		loop_run_op(w->loop, &l[i].op);
+		assert_int_equal(l[i].again, 0);
+		assert_true(lender_has(&l[i], w->model + l[i].off));
+		buf_release(&l[i].buf);
+	}
+	assert_int_equal(world_stop(w), 0);
+	buf_pool_free(pool);
+}
+
+/* It was passed over, and then another is gone: it has the data, so wait. */
+static void
+a_late_member_is_asked_if_nobody_else_can(void **state)
+{
+	static const uint64_t lens[] = { 512, 4096, 64 * KIB };
+	static struct lender l;
+	static struct late late;
+	struct world *w = &world;
+
+	(void)state;
+	for (unsigned k = 0; k < nitems(lens); k++) {
+		struct buf_pool *pool = buf_pool_new(8, 32);
+
+		start(w, 3);
+		w->raid->dead_ms = 60000;
+		make_late(w, 1, &late);
+		late.hold = true;
+		add_fault(w, 0, (struct fault_rule){ .action = FAULT_ERROR,
+		    .err = ENODEV, .kinds = 1u << IO_READ });
+		lender_start(&l, raid_blk(w->raid), pool, CHUNK, lens[k]);
+		wait_ms(w, 10 * DEADLINE);
+		raid_get_info(w->raid, &info);
+		assert_int_equal(info.degraded, 1);
+		assert_false(info.failed);
+		assert_false(l.op.ended);
+		late_wake(&late, blk_ram_data(w->ram[1]));
+		loop_run_op(w->loop, &l.op);
+		assert_int_equal(l.io.result, 0);
+		assert_true(lender_has(&l, w->model + CHUNK));
+		buf_release(&l.buf);
+		compare_all(w);
+		assert_int_equal(world_stop(w), 0);
+		buf_pool_free(pool);
+	}
+}
+
+/* Two are late: nobody can stand in.  When the array has failed, say so. */
+static void
+a_lent_read_of_a_failed_array_ends(void **state)
+{
+	static struct lender l[8];
+	static struct late late[2];
+	struct buf_pool *pool = buf_pool_new(8, 128);
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 4);
+	for (unsigned i = 0; i < 2; i++) {
+		make_late(w, i, &late[i]);
+		late[i].hold = true;
+	}
+	for (unsigned i = 0; i < 8; i++)
+		lender_start(&l[i], raid_blk(w->raid), pool, i * 64 * KIB,
+		    64 * KIB);
+	wait_ms(w, 3 * DEADLINE);
+	member_fail(&w->raid->member[2], "test");
+	member_fail(&w->raid->member[3], "test");
+	for (unsigned i = 0; i < 8; i++) {
+		loop_run_op(w->loop, &l[i].op);
+		assert_int_equal(l[i].io.result, -EIO);
+		buf_release(&l[i].buf);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		late_wake(&late[i], NULL);
+	assert_int_equal(world_stop(w), EIO);
+	buf_pool_free(pool);
+}
+
+/* The other data of a short row, for its parity: there is a way round. */
+static void
+a_preread_of_a_late_member_is_given_up(void **state)
+{
+	static uint8_t data[4096];
+	static struct late late;
+	struct world *w = &world;
+	struct one_io io;
+	uint64_t since;
+
+	(void)state;
+	for (unsigned m = 0; m < 3; m++) {
+		unsigned chunk = 0;
+
+		start(w, 3);
+		w->raid->dead_ms = 60000;
+		make_late(w, m, &late);
+		/* Neither the chunk nor the parity is on the member. */
+		while (raid_map_role(&w->raid->map, chunk / 2, chunk % 2) ==
+		    m || raid_map_parity(&w->raid->map, chunk / 2) == m)
+			chunk++;
+		late.hold = true;
+		memset(data, 0x33 + (int)m, sizeof(data));
+		since = loop_now(w->loop);
+		one_io_start(&io, raid_blk(w->raid), IO_WRITE, chunk * CHUNK,
+		    4096, data, 0);
+		memcpy(w->model + chunk * CHUNK, data, 4096);
+		loop_run_op(w->loop, &io.op);
+		assert_int_equal(io.io.result, 0);
+		assert_true(took_ms(w, since) < 10000);
+		assert_true(w->raid->yard.ghosts > 0);
+		late_wake(&late, NULL);
+		assert_int_equal(w->raid->yard.ghosts, 0);
+		compare_all(w);
+		assert_int_equal(parity_errors(w), 0);
+		assert_int_equal(world_stop(w), 0);
+	}
+}
+
+/* A dead member takes a long write along for DEAD, not longer. */
+static void
+long_writes_end_when_a_member_is_dead(void **state)
+{
+	static const uint64_t lens[] = { 64 * KIB, MIB };
+	static uint8_t data[2][MIB];
+	struct world *w = &world;
+	uint64_t since;
+
+	(void)state;
+	for (unsigned k = 0; k < nitems(lens); k++) {
+		struct one_io io[2];
+
+		start(w, 4);
+		stall(w, k, 0);
+		since = loop_now(w->loop);
+		for (unsigned i = 0; i < 2; i++) {
+			uint64_t off = i * (w->size / 2 + 512);
+
+			memset(data[i], 'a' + (int)i, lens[k]);
+			one_io_start(&io[i], raid_blk(w->raid), IO_WRITE, off,
+			    lens[k], data[i], 0);
+			memset(w->model + off, 'a' + (int)i, lens[k]);
+		}
+		for (unsigned i = 0; i < 2; i++) {
+			loop_run_op(w->loop, &io[i].op);
+			assert_int_equal(io[i].io.result, 0);
+			memset(data[i], 0xee, lens[k]);	/* ours again */
+		}
+		assert_in_range(took_ms(w, since), DEAD, 20 * DEAD);
+		raid_get_info(w->raid, &info);
+		assert_int_equal(info.member[k].state, RAID_MEMBER_FAULTY);
+		compare_all(w);
+		blk_fault_clear(w->fault[k]);
+		wait_ms(w, 20);
+		assert_int_equal(w->raid->yard.ghosts, 0);
+		compare_all(w);
+		assert_int_equal(world_stop(w), 0);
+	}
 }
 
 static void
@@ -314,6 +561,12 @@ main(void)
 		cmocka_unit_test(
 		    the_last_leg_of_a_degraded_array_is_waited_for),
 		cmocka_unit_test(a_member_with_a_ghost_is_not_exchanged),
+		cmocka_unit_test(a_lent_read_is_done_without_a_late_member),
+		cmocka_unit_test(a_lent_read_takes_what_comes_in_time),
+		cmocka_unit_test(a_late_member_is_asked_if_nobody_else_can),
+		cmocka_unit_test(a_lent_read_of_a_failed_array_ends),
+		cmocka_unit_test(a_preread_of_a_late_member_is_given_up),
+		cmocka_unit_test(long_writes_end_when_a_member_is_dead),
 		cmocka_unit_test(
 		    the_array_is_stopped_when_its_last_ghost_has_ended),
 	};
