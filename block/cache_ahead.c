@@ -18,6 +18,7 @@
  * kept, so all rules about changes meanwhile hold for it.
  */
 #include "block/cache_priv.h"
+#include "core/grave.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -84,6 +85,11 @@ ahead_end(struct cache_ahead *a)
 
 	if (a->io.result == 0)
 		vol->stats.read_ahead += a->len;
+	if (a->io.grave != NULL) {	/* who waits reads for himself */
+		a->io.grave->mem = a->buf;
+		a->buf = NULL;
+		grave_close(a->io.grave);
+	}
 	if (now - a->start_ns < AHEAD_FAST_NS)
 		vol->ahead_pause_ns = now + AHEAD_PAUSE_NS;
 	a->vol = NULL;
@@ -105,7 +111,7 @@ ahead_run(struct op *op)
 	switch ((enum ahead_step)op->step) {
 	case CA_READ:
 		a->iov = (struct iovec){ a->buf, a->len };
-		io_init(&a->io, IO_READ, a->off, a->len, &a->iov, 1, 0);
+		io_init(&a->io, IO_READ, a->off, a->len, &a->iov, 1, IO_LENT);
 		cache_fetch(a->vol, &a->io, op);
 		op->step = CA_END;
 		return;

@@ -297,6 +297,7 @@ read_run(struct op *op)
 	case CR_RUN:
 		if (req->io.result < 0)
 			req->orig->failed_at = req->done + req->io.failed_at;
+		req->orig->grave = req->io.grave;
 		req->done += req->run;
 		op->step = req->io.result == 0 ? CR_NEXT : CR_END;
 		return;

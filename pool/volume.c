@@ -11,6 +11,7 @@
  * Invariants: map[] ascends without gaps from 0 and covers the size; every
  * split is either free or owned by exactly one request.
  */
+#include "core/grave.h"
 #include "pool/pool_priv.h"
 
 #include <assert.h>
@@ -83,12 +84,31 @@ split_send(struct split *split)
 	assert(split->nparts > 0);
 }
 
+/* Parts whose memory is still in use: one grave is enough for all of it. */
+static bool
+split_late(struct split *split)
+{
+	struct io *io = split->io;
+
+	for (unsigned i = 0; i < split->nparts; i++) {
+		struct grave *grave = split->parts[i].grave;
+
+		if (grave != NULL && io->grave != NULL)
+			grave_close(grave);
+		else if (grave != NULL)
+			io->grave = grave;
+	}
+	return io->grave != NULL;
+}
+
 /* Of all parts; and where the first error is. */
 static int
 split_result(struct split *split)
 {
 	uint64_t at = split->done;
 
+	if (split_late(split))
+		return -ETIMEDOUT;
 	for (unsigned i = split->nparts; i-- > 0;)
 		at -= split->parts[i].len;
 	for (unsigned i = 0; i < split->nparts; i++) {

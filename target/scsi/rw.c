@@ -7,9 +7,13 @@
  * A transfer that the initiator announced shorter than the CDB asks is done
  * in whole blocks as far as the data goes; the transport reports the residual
  * (RFC 7143 11.4.5.1).
+ *
+ * The buffer of a READ is lent: if a disk keeps it for too long, the command
+ * goes on with another one (core/grave.h).
  */
 #include <stdio.h>
 
+#include "core/grave.h"
 #include "target/scsi/scsi_priv.h"
 
 void
@@ -31,6 +35,18 @@ scsi_op_describe(const struct op *op, char *text, size_t size)
 }
 
 /* --- READ --- */
+
+/* A disk that is late may still read into the buffer: take another. */
+static void
+cmd_bury_in(struct scsi_cmd *cmd)
+{
+	struct grave *grave = cmd->io.grave;
+	size_t len = cmd->in.len;
+
+	if (!buf_exile(&grave->buf, &cmd->in))
+		buf_reserve(&cmd->in, cmd->nexus->bufs, len, &cmd->op);
+	grave_close(grave);
+}
 
 enum read_step { READ_ADMIT, READ_FETCH, READ_REPLY };
 
@@ -58,10 +74,16 @@ scsi_read_run(struct op *op)
 			cmd_end(cmd);
 			return;
 		}
-		cmd_io(cmd, IO_READ, cmd->c.lba, cmd->c.len, &cmd->in, 0);
+		cmd_io(cmd, IO_READ, cmd->c.lba, cmd->c.len, &cmd->in,
+		    IO_LENT);
 		op->step = READ_REPLY;
 		return;
 	case READ_REPLY:
+		if (cmd->io.grave != NULL) {	/* once more, and elsewhere */
+			cmd_bury_in(cmd);
+			op->step = READ_FETCH;
+			return;
+		}
 		bytes = cmd->c.len << cmd->lu->shift;
 		assert(bytes == cmd->in.len);
 		cmd->in_wanted = bytes;

@@ -202,9 +202,11 @@ req_free(struct disk_req *req)
 	TAILQ_REMOVE(&disk->reqs, req, link);
 	event_cancel(disk->sim, &req->event);
 	free(req->data);
+	free(req->iov);
 	free(req);
 }
 
+/* As DMA does: into the memory that it was given, whose ever it is now. */
 static int
 read_done(struct disk_req *req)
 {
@@ -217,14 +219,14 @@ read_done(struct disk_req *req)
 
 		len = MIN(PAGE - at % PAGE, io->off + io->len - at);
 		if (page == NULL) {
-			iov_zero(io->iov, io->niov, at - io->off, len);
+			iov_zero(req->iov, io->niov, at - io->off, len);
 			continue;
 		}
 		for (uint64_t s = at; page->bad != 0 && s < at + len;
 		    s += SECTOR)
 			if ((page->bad & sector_bit(s)) != 0)
 				return -EIO;
-		iov_from_buf(io->iov, io->niov, at - io->off,
+		iov_from_buf(req->iov, io->niov, at - io->off,
 		    page->cur + at % PAGE, len);
 	}
 	return 0;
@@ -391,6 +393,10 @@ file_submit(struct file *file, struct io *io, struct op *waiter)
 		iov_to_buf(io->iov, io->niov, 0, req->data, io->len);
 		req->sum = sim_sum_iov(io->iov, io->niov, io->len);
 	} else if (io->kind == IO_READ) {
+		req->iov = malloc(io->niov * sizeof(*req->iov));
+		if (req->iov == NULL)
+			sim_fail(disk->sim, "no memory");
+		memcpy(req->iov, io->iov, io->niov * sizeof(*req->iov));
 		for (unsigned i = 0; i < io->niov; i++)
 			spoil(&io->iov[i]);
 	} else if (io->kind == IO_FLUSH) {

@@ -23,6 +23,7 @@ struct disk_req {
 	struct sim_disk *disk;
 	struct io *io;
 	uint8_t *data;			/* write: copy made at submit */
+	struct iovec *iov;		/* read: where to, as it was then */
 	uint32_t sum;			/* of the buffer at submit */
 	uint64_t seq;			/* flush: covers stamps up to this */
 	int result;			/* fate decided early, e.g. -ENODEV */

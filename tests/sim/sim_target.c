@@ -7,8 +7,8 @@
  *
  * In each life the process opens array, pool and target; the initiators log
  * in, read, write and flush, lose connections, abort commands; a member may
- * fail; then the process stops in order, is killed, or loses power.  The next
- * life starts with every volume read below the target and compared.
+ * fail or stall; then the process stops in order, is killed, or loses power.
+ * The next life starts with every volume read below the target and compared.
  */
 #include "block/cache.h"
 #include "pool/pool.h"
@@ -35,7 +35,7 @@ struct world {
 	unsigned nvolumes, ninitiators;
 	enum write_policy policy;	/* of all volumes */
 	bool cached;
-	bool lose_member, errors_ok;
+	bool lose_member, stalls, errors_ok;
 	struct model *model[VOLUMES];
 	struct initiator *initiator[INITIATORS];
 	/* of this life */
@@ -267,6 +267,15 @@ lose_member(struct world *w)
 	sim_disk_vanish(rig_disk(w->rig, i), rng_one_in(w->rng, 2));
 }
 
+/* Long enough for reads to be passed on to the other members. */
+static void
+stall_member(struct world *w)
+{
+	if (w->stalls)
+		sim_disk_stall(rig_disk(w->rig, (unsigned)rng_below(w->rng,
+		    rig_members(w->rig))), rng_range(w->rng, 1, 20000));
+}
+
 static void
 crash(struct world *w, bool power)
 {
@@ -316,6 +325,7 @@ one_life(struct world *w)
 	start_initiators(w);
 	if (!sim_run_until(w->sim, all_done, w, events / 2)) {
 		lose_member(w);
+		stall_member(w);
 		sim_run_until(w->sim, all_done, w, events);
 	}
 	if (rng_one_in(w->rng, 2))
@@ -371,6 +381,7 @@ play_target(struct sim *sim, struct rng *rng)
 	w->policy = (enum write_policy)rng_below(rng, 3);
 	w->cached = rng_one_in(rng, 2);
 	w->lose_member = rng_one_in(rng, 3);
+	w->stalls = rng_one_in(rng, 3);
 	install(w);
 	for (unsigned i = 0; i < w->ninitiators; i++) {
 		w->initiator[i] = initiator_new(sim, rng, i, TARGET, PORT);
