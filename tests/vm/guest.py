@@ -318,7 +318,8 @@ def qemu_command(args, tree, initrd):
         "-kernel", str(next((tree / "boot").glob("vmlinuz-*"))),
         "-initrd", str(initrd),
         "-append", "console=ttyS0 panic=-1 quiet loglevel=6 "
-        "random.trust_cpu=on mitigations=off raid456.devices_handle_discard_safely=1",
+        "no_timer_check random.trust_cpu=on mitigations=off "
+        "raid456.devices_handle_discard_safely=1",
         "-serial", f"file:{args.console}", "-serial", "stdio",
         "-qmp", f"unix:{args.console}.qmp,server=on,wait=off",
         "-device", "virtio-rng-pci",
