@@ -73,6 +73,21 @@ fill_hosts(struct apply *a, const struct doc *doc)
 	    DOC_HOST_ANY);
 }
 
+/* Nobody is to see half of its LUNs while the other half is under way. */
+static bool
+target_settles(struct dozo *d, const char *target)
+{
+	for (unsigned i = 0; i < d->doc->nmaps; i++) {
+		const struct doc_map *m = &d->doc->maps[i];
+		const struct dozo_pool *pool = dozo_pool(d, m->pool);
+
+		if (pool != NULL && pool->settling &&
+		    strcmp(m->target, target) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void
 fill_maps(struct apply *a, struct dozo *d)
 {
@@ -90,7 +105,8 @@ fill_maps(struct apply *a, struct dozo *d)
 		a->maps[n++] = (struct target_map_conf){
 			.host = host_index(doc, m->host),
 			.target = (unsigned)(t - doc->targets),
-			.lu = dv != NULL ? dv->lu : NULL, .lun = m->lun,
+			.lu = dv != NULL && !target_settles(d, m->target) ?
+			    dv->lu : NULL, .lun = m->lun,
 			.read_only = m->read_only };
 	}
 	a->conf.nmaps = n;

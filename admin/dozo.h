@@ -56,6 +56,7 @@ struct dozo_pool {
 	enum dozo_pool_state state;
 	struct err why;
 	bool stopped;			/* by the administrator */
+	bool settling;			/* OFFLINE: its disks may yet come */
 	unsigned late_round;		/* late.c tried it then */
 	struct raid *raid;
 	struct pool *pool;
@@ -105,6 +106,7 @@ struct dozo {
 	struct op_queue renewal_wait;
 	uint64_t start_ns, start_s;
 	bool fault_injection;
+	unsigned settle_ms;		/* how long disks may come late */
 	bool power_failing;		/* nothing is kept in memory only */
 	bool serving;			/* portals are open */
 	bool stopping;

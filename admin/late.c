@@ -3,7 +3,9 @@
  * Opens pools whose disks came late, as `dozoctl pool start` does.  Disks of
  * one shelf come one after the other: the first try waits until none has come
  * for a while, so that no pool is opened degraded for a disk that is a second
- * behind.
+ * behind.  After the start of the machine it is settling for a while: then
+ * pools are opened with all of their disks or not at all, so there is no need
+ * to wait for more, and everything else is served meanwhile.
  *
  * Invariants: a pool that the administrator stopped stays stopped; at most one
  * request is under way, and a round asks for each pool once.
@@ -18,10 +20,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "admin/apply.h"
 #include "admin/req.h"
 #include "core/log.h"
 
 #define QUIET_MS 3000u		/* since the last disk came */
+#define SOON_MS 300u		/* the same while it is settling */
 
 struct late {
 	struct op op;
@@ -31,6 +35,8 @@ struct late {
 	struct op_queue idle;		/* who waits for the op's end */
 	unsigned round;
 	bool running, again;		/* again: a disk came meanwhile */
+	bool settling;			/* until then, or until all is there */
+	uint64_t settle_ns;
 };
 
 enum late_step { LATE_NEXT, LATE_DONE };
@@ -65,9 +71,61 @@ start_next(struct late *late)
 	if (late->req == NULL)
 		return false;
 	late->req->uid = geteuid();
-	log_info("pool=%s: disks have come, trying to open it", pool->name);
+	late->req->whole = late->settling &&
+	    loop_now(late->dozo->loop) < late->settle_ns;
+	if (pool->settling && !late->req->whole)
+		log_warn("pool=%s: its disks did not all come, going on with "
+		    "what is there", pool->name);
+	else
+		log_info("pool=%s: disks have come, trying to open it",
+		    pool->name);
 	req_start(late->req, &late->op);
 	return true;
+}
+
+static bool
+settles(const struct late *late)
+{
+	const struct dozo_pool *pool;
+
+	TAILQ_FOREACH(pool, &late->dozo->pools, link)
+		if (pool->settling && !pool->stopped)
+			return true;
+	return false;
+}
+
+/* What it waited for is there, or is not waited for any more. */
+static void
+settled(struct late *late)
+{
+	struct dozo_pool *pool;
+	struct err err = { 0 };
+
+	TAILQ_FOREACH(pool, &late->dozo->pools, link)
+		pool->settling = false;
+	late->settling = false;
+	if (dozo_apply(late->dozo, &err) != 0)
+		log_err("%s", err.text);
+}
+
+static void late_timeout(void *arg);
+
+/* The next look: when disks have come, and when it has settled. */
+static void
+arm(struct late *late, bool came)
+{
+	uint64_t now = loop_now(late->dozo->loop), left_ms = SOON_MS;
+
+	if (late->dozo->stopping)
+		return;
+	if (late->settle_ns > now)
+		left_ms = (late->settle_ns - now) / NSEC_PER_MSEC + 1;
+	if (late->settling)
+		timer_start(late->dozo->loop, &late->timer, came ?
+		    MIN(SOON_MS, left_ms) : left_ms, late_timeout, late);
+	else if (came)
+		timer_start(late->dozo->loop, &late->timer, QUIET_MS,
+		    late_timeout, late);
 }
 
 static void
@@ -76,8 +134,9 @@ late_end(struct late *late)
 	struct op *op = &late->op;
 
 	late->running = false;
-	if (late->again)
-		late_disk(late->dozo);
+	if (late->settling && !late->dozo->stopping && !settles(late))
+		settled(late);
+	arm(late, late->again);
 	op_end(op);
 	op_wake_all(&late->idle);
 }
@@ -112,14 +171,14 @@ late_timeout(void *arg)
 	struct late *late = arg;
 
 	assert(!late->running);
+	if (late->dozo->stopping)
+		return;
 	if (!late->dozo->serving) {
-		late_disk(late->dozo);
+		arm(late, true);
 		return;
 	}
 	late->round++;
 	late->again = false;
-	if (late->dozo->stopping || next_pool(late) == NULL)
-		return;
 	late->running = true;
 	op_start(&late->op, &late_type, loop_sched(late->dozo->loop), NULL);
 }
@@ -132,9 +191,21 @@ late_disk(struct dozo *d)
 	if (late == NULL || d->stopping)
 		return;
 	late->again = late->running;
-	if (late->running)
+	if (!late->running)
+		arm(late, true);
+}
+
+void
+late_settle(struct dozo *d)
+{
+	struct late *late = d->late;
+
+	assert(!late->running && !late->settling);
+	late->settling = settles(late);
+	if (!late->settling)
 		return;
-	timer_start(d->loop, &late->timer, QUIET_MS, late_timeout, late);
+	late->settle_ns = loop_now(d->loop) + d->settle_ms * NSEC_PER_MSEC;
+	arm(late, false);
 }
 
 int

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "admin/dozo.h"
@@ -22,6 +23,9 @@
 #include "core/log.h"
 
 #define DEFAULT_CONF SYSCONFDIR "/dozo/dozo.conf"
+
+#define YOUNG_S 120		/* uptime of a machine that has just started */
+#define SETTLE_MS 10000u	/* then so long is waited for its disks */
 
 struct daemon {
 	struct dozo dozo;
@@ -156,6 +160,17 @@ tell_ready(struct daemon *daemon)
 		log_warn("cannot change to /: %s", strerror(errno));
 }
 
+/* A machine that has just started may not have found all its disks yet. */
+static unsigned
+settle_ms(void)
+{
+	struct timespec up;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &up) != 0)
+		return 0;
+	return up.tv_sec < YOUNG_S ? SETTLE_MS : 0;
+}
+
 static int
 serve(struct daemon *daemon)
 {
@@ -163,6 +178,7 @@ serve(struct daemon *daemon)
 	struct err err = { 0 };
 	int r;
 
+	d->settle_ms = settle_ms();
 	r = dozo_start(d, &err);
 	if (r == 0 && (loop_on_signal(d->loop, SIGTERM, on_stop, daemon) != 0 ||
 	    loop_on_signal(d->loop, SIGINT, on_stop, daemon) != 0 ||

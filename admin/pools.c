@@ -25,7 +25,6 @@
 #include "core/log.h"
 
 #define UP_RETRY_MS 50u
-#define SETTLE_LOOK_MS 500u
 
 /* --- the list --- */
 
@@ -403,21 +402,30 @@ up_has(const struct pool_up *up, const char *path)
 	return false;
 }
 
-/* Give devices that are late a moment more; image files do not come. */
+/* Devices may be late; image files do not come. */
 static bool
-up_await_disks(struct pool_up *up)
+up_awaits_disks(const struct pool_up *up)
 {
 	bool late = false;
 
 	for (unsigned i = 0; i < up->nmembers; i++)
 		late = late || (err_is(&up->why[i]) &&
 		    strncmp(up->member[i].path, "/dev/", 5) == 0);
-	if (!late || up->settle_ms == 0 || up->assemble.nblks >= up->nmembers)
-		return false;
-	up->settle_ms -= MIN(up->settle_ms, SETTLE_LOOK_MS);
+	return late && up->whole && up->assemble.nblks < up->nmembers;
+}
+
+static void
+up_settle(struct pool_up *up)
+{
+	unsigned missing = up->nmembers - up->assemble.nblks;
+
+	err_set(&up->err, EAGAIN, "%u of its %u disks %s not there yet",
+	    missing, up->nmembers, missing == 1 ? "is" : "are");
+	err_hint(&up->err, "It is opened when they come, or in some seconds "
+	    "without them if that is possible.");
 	up_close_members(up);
-	op_sleep(up->pool->dozo->loop, &up->timer, SETTLE_LOOK_MS, &up->op);
-	return true;
+	up->pool->settling = true;
+	up->op.step = UP_DONE;
 }
 
 /* Add what the search found. */
@@ -455,8 +463,8 @@ up_array(struct pool_up *up)
 
 	assert(up->pool->raid == NULL);
 	up_add_found(up);
-	if (up_await_disks(up)) {
-		up->op.step = UP_OPEN;
+	if (up_awaits_disks(up)) {
+		up_settle(up);
 		return;
 	}
 	if (assemble->nblks < up->nmembers)
@@ -540,8 +548,11 @@ up_done(struct pool_up *up)
 	}
 	pool->state = DOZO_POOL_OFFLINE;
 	pool->why = up->err;
-	log_err("pool=%s is not served: %s. %s", pool->name, up->err.text,
-	    up->err.hint);
+	if (pool->settling)
+		log_info("pool=%s: %s", pool->name, up->err.text);
+	else
+		log_err("pool=%s is not served: %s. %s", pool->name,
+		    up->err.text, up->err.hint);
 }
 
 static void
@@ -584,6 +595,7 @@ pool_up_start(struct pool_up *up, struct op *parent)
 {
 	assert(up->pool->raid == NULL && up->nmembers <= DOC_MEMBERS_MAX);
 	up->pool->state = DOZO_POOL_BUSY;
+	up->pool->settling = false;
 	err_clear(&up->pool->why);
 	op_start(&up->op, &pool_up_type, loop_sched(up->pool->dozo->loop),
 	    parent);

@@ -51,7 +51,8 @@ struct pool_up {
 	uint8_t array_uuid[16];		/* zero: what they agree on */
 	char array_text[UUID_SIZE];	/* the same; empty: do not search */
 	unsigned patience_ms;		/* try so long if members are in use */
-	unsigned settle_ms;		/* or if devices are not there */
+	bool whole;			/* not if devices are not there: then */
+					/* -EAGAIN, and the pool is settling */
 	/* out; on error the pool is OFFLINE with the reason in why */
 	struct err err;
 	unsigned missing;		/* members that were not there */

@@ -45,6 +45,7 @@ struct req {
 	char if_match[24];		/* empty = any */
 	uid_t uid;
 	bool dry_run;
+	bool whole;			/* pool.start: with all disks or not */
 	/* out: set by the verb */
 	struct err err;
 	json_t *result;			/* object, array or NULL */

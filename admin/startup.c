@@ -34,8 +34,6 @@
 /* How long the kernel may take to clean up after a daemon that was killed. */
 #define GHOST_MS 5000u
 #define RETRY_MS 20u
-#define YOUNG_S 120		/* uptime of a machine that has just started */
-#define SETTLE_MS 10000u	/* then so long is waited for its disks */
 #define DOC_TRIES 4	/* a newer document may name more pools, once or so */
 
 /* An op without steps of its own that waits for children. */
@@ -92,17 +90,6 @@ static unsigned
 patience_ms(const struct dozo *d)
 {
 	return state_was_killed(d->state) ? GHOST_MS : 0;
-}
-
-/* A machine that has just started may not have found all its disks yet. */
-static unsigned
-settle_ms(void)
-{
-	struct timespec up;
-
-	if (clock_gettime(CLOCK_BOOTTIME, &up) != 0)
-		return 0;
-	return up.tv_sec < YOUNG_S ? SETTLE_MS : 0;
 }
 
 /* Call open() until it does not say "in use", or patience ends. */
@@ -176,7 +163,7 @@ open_pools(struct wait *wait)
 		}
 		pool_up_init(&wait->ups[wait->n], pool, want);
 		wait->ups[wait->n].patience_ms = patience_ms(d);
-		wait->ups[wait->n].settle_ms = settle_ms();
+		wait->ups[wait->n].whole = d->settle_ms > 0;
 		pool_up_start(&wait->ups[wait->n++], &wait->op);
 	}
 }
@@ -342,6 +329,7 @@ dozo_start(struct dozo *d, struct err *err)
 	if (late_start(d, err) != 0 || hotplug_start(d, err) != 0 ||
 	    start_pools(d, err) != 0)
 		return -err->code;
+	late_settle(d);
 	reconcile(d);
 	if (dozo_apply(d, err) != 0 ||
 	    open_patiently(d, open_control, 0, err) != 0 ||

@@ -655,6 +655,7 @@ verb_pool_start(struct req *req)
 	if ((w = pool_work_new(req)) == NULL || req->dry_run)
 		return;
 	pool_up_init(&w->up, pool, want);
+	w->up.whole = req->whole;
 	w->started = true;
 	pool_up_start(&w->up, &req->op);
 }

@@ -39,6 +39,10 @@ has() {
 	    grep -q "\"state\":\"$1\""
 }
 
+ctl_says() {
+	ctl pool list | grep -q "$1" || ctl pool status tank | grep -q "$1"
+}
+
 has_no() {
 	! has "$1"
 }
@@ -59,13 +63,45 @@ control-socket = /tmp/sock
 listen = 127.0.0.1:3260
 page-port = 0
 EOT
-dozod -f -c /tmp/dozo.conf >/tmp/dozod.log 2>&1 &
-becomes "dozod serves" 30 ctl version
+start() {
+	dozod -f -c /tmp/dozo.conf >>/tmp/dozod.log 2>&1 &
+	becomes "dozod serves${1:+ $1}" "${2:-30}" ctl version
+}
+
+end() {
+	kill "$(pidof dozod)"
+	becomes "dozod has ended" 30 sh -c '! pidof dozod'
+}
+
+start
 check "pool is made" ctl pool create tank --disk "$(disk d0)" \
     --disk "$(disk d1)" --disk "$(disk d2)" --wait
 check "pool is healthy" health healthy
 check "disks have serial numbers" sh -c \
     'dozoctl --socket /tmp/sock disk list | grep -q "d1 .*tank"'
+
+# A disk that comes after the daemon, and one that never does, just after the
+# start of the machine.
+late=$(disk d2)
+end
+echo 1 >"$(slot "$late")/remove"
+start "without a disk, at once" 5
+check "the pool waits for it" ctl_says "1 of its 3 disks is not there yet"
+plug_in d2
+becomes "it is opened when the disk comes" 8 health healthy
+check "it was not opened before" sh -c '! grep "is missing" /tmp/dozod.log'
+end
+late=$(disk d2)
+echo 1 >"$(slot "$late")/remove"
+start "again" 5
+check "the pool waits again" ctl_says "1 of its 3 disks is not there yet"
+becomes "it goes on without the disk" 20 health degraded
+check "the log says so" grep -q "tank: its disks did not all come" \
+    /tmp/dozod.log
+check "and which" grep -q "member $late is missing" /tmp/dozod.log
+plug_in d2
+check "it is taken back later" ctl pool re-add tank --disk "$(disk d2)"
+becomes "pool is whole" 30 health healthy
 
 pulled=$(disk d1)
 # Nothing is written any more that could meet the hole.
@@ -142,8 +178,7 @@ check "md cannot have the members of a daemon that runs" \
     grep -qi busy /tmp/assemble.out
 check "no array was made of them" sh -c '! grep -q ^md /proc/mdstat'
 check "the pool did not notice" health healthy
-check "dozod ends well" sh -c 'kill $(pidof dozod)'
-becomes "dozod has ended" 30 sh -c '! pidof dozod'
+end
 check "then md has them" assemble
 same "all of them" "$(cat /sys/block/md0/md/degraded)" 0
 same "no sync is due" "$(cat /sys/block/md0/md/resync_start)" none
