@@ -291,6 +291,7 @@ struct row {
 	unsigned chunks;		/* left, if one after the other */
 	bool at_once;			/* that did not work */
 	bool settles;			/* makes lost data readable again */
+	bool doubted;			/* its parity is, until it is done */
 	struct iovec merge_iov[ROW_IOV_MAX];
 	struct op breath;
 	struct timer timer;
@@ -570,6 +571,7 @@ struct raid {
 	struct doubt doubt;		/* where the parity is */
 	struct doubt doubt_stable;	/* the same after a power cut */
 	struct doubt_log doubt_log;
+	unsigned ndoubted;		/* rows that are, for a moment */
 	bool sb_running, cleaning, stopping;
 	bool new_ppl;			/* the next round says there is one */
 	bool converting;

@@ -128,7 +128,7 @@ row_get(struct raid *raid, struct op *op)
 	row->avoid = 0;
 	row->repairs = 0;
 	row->chunks = 0;
-	row->at_once = false;
+	row->at_once = row->doubted = false;
 	row->result = 0;
 	return row;
 }

@@ -96,7 +96,7 @@ renews_lost(const struct row *row, uint32_t missing)
 
 /*
  * Parity that was computed from data alone is in doubt no longer.  If it
- * stands for data of a missing member it must be so after a crash as well.
+ * stands for data that only it knows it must be so after a crash as well.
  */
 static void
 settle_doubt(struct row *row)
@@ -111,7 +111,7 @@ settle_doubt(struct row *row)
 		const struct row_band *band = &plan->band[i];
 		uint64_t lo = base + band->at.lo, hi = base + band->at.hi;
 
-		if (!band_is_new(band))
+		if (!band_is_new(band) && !row->doubted)
 			continue;
 		(void)doubt_settle(&raid->doubt, lo, hi);
 		if (row->settles)
@@ -177,6 +177,45 @@ one_by_one(struct row *row)
 	span->first = span->last = span->last + 1 - row->chunks;
 }
 
+/*
+ * Where two are bad that does not work, and all is written at once.  After a
+ * crash in between nothing follows from it, and the log does not help: that is
+ * on record before, until all of it is on stable media.  True: wait for it.
+ */
+static bool
+doubt_it(struct row *row)
+{
+	struct raid *raid = row->raid;
+	const struct row_range *at = &row->work.plan.cover;
+	uint64_t base = row->span.row * raid->map.row_bytes;
+
+	if (!row->at_once || row->log == NULL || !has_listed(row) ||
+	    row_in_doubt(raid, row->span.row))
+		return false;
+	row->doubted = row->settles = true;
+	raid->ndoubted++;
+	doubt_add(&raid->doubt, base + at->lo, base + at->hi);
+	doubt_add(&raid->doubt_stable, base + at->lo, base + at->hi);
+	raid->doubt_log.stale = true;
+	raid_changed(raid);
+	raid_record(raid, &row->op);
+	return true;
+}
+
+/* Its parity is there, and data that is not follows from it. */
+static void
+trust_parity(struct row *row)
+{
+	const struct row_plan *plan = &row->work.plan;
+	uint64_t base = row->span.row * row->raid->map.row_bytes;
+
+	for (unsigned i = 0; i < plan->nwrites && row->doubted; i++)
+		if (plan->write[i].role == plan->parity &&
+		    row->work.io[i].result == 0)
+			(void)doubt_settle(&row->raid->doubt,
+			    base + plan->cover.lo, base + plan->cover.hi);
+}
+
 /* Another chunk is to be written. */
 static bool
 write_more(struct row *row)
@@ -228,6 +267,7 @@ row_write_plan(struct row *row, struct op *op)
 		avoid = avoid_roles(row);
 	row->result = raid->failed ? -EIO : row_plan_write(&row->work.plan,
 	    &raid->map, &row->span, missing, avoid, doubt);
+	assert(!row->doubted);
 	row->settles = row->result == 0 && doubt && renews_lost(row, missing);
 	if (row->settles && raid->doubt.set.n == DOUBT_MAX)
 		row->result = -EIO;	/* it could not be read again */
@@ -449,6 +489,8 @@ row_write_unlock(struct row *row)
 {
 	if (row->raid->failed)
 		row->result = -EIO;
+	row->raid->ndoubted -= row->doubted;
+	row->doubted = false;
 	ppl_row_done(row, row->ahead == ROW_GIVEN_UP ||
 	    (row->fua && !is_zero(row)));
 	if (row->marked)
@@ -545,12 +587,14 @@ row_write_run(struct op *op)
 		op->step = RW_STORE;
 		return;
 	case RW_STORE:
-		if (!row_may_store(row) || record_lost(raid, op))
+		if (!row_may_store(row) || record_lost(raid, op) ||
+		    doubt_it(row))
 			return;
 		row_store(row, op);
 		op->step = RW_STORED;
 		return;
 	case RW_STORED:
+		trust_parity(row);
 		if (row_writes_failed(row))
 			row_mend_start(row, op);
 		op->step = RW_RECORD;

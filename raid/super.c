@@ -467,7 +467,7 @@ may_clean(const struct raid *raid)
 void
 raid_doubt_durable(struct raid *raid, const struct doubt *doubt)
 {
-	if (doubt_equal(&raid->doubt_stable, doubt))
+	if (raid->ndoubted > 0 || doubt_equal(&raid->doubt_stable, doubt))
 		return;
 	doubt_limit(&raid->doubt_stable, doubt);
 	raid->doubt_log.stale = true;

@@ -566,6 +566,83 @@ a_listed_block_in_flight_at_a_power_cut_is_old_or_new(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/*
+ * Of one row a block of one member is listed, and elsewhere in it one of
+ * another and one of the parity: that cannot be written chunk by chunk.
+ */
+static void
+start_with_two_bad(struct world *w)
+{
+	unsigned a, b, parity;
+	uint64_t row;
+
+	start(w, 4);
+	a = raid_map_role(&w->raid->map, 0, 0);
+	b = raid_map_role(&w->raid->map, 0, 1);
+	parity = raid_map_parity(&w->raid->map, 0);
+	row = data_off(w, parity);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, CHUNK, 'a', 0), 0);
+	assert_int_equal(array_stop(w), 0);
+	list_on_disk(w, a, row, 4096);
+	list_on_disk(w, parity, row + 8192, 4096);
+	again(w);
+	add_fault(w, b, (struct fault_rule){ .action = FAULT_ERROR,
+	    .kinds = 1u << IO_READ, .err = EIO, .off = row + 8192,
+	    .len = 512 });
+}
+
+static void
+a_listed_block_in_a_row_with_two_bad_is_not_made_up(void **state)
+{
+	struct world *w = &world;
+	struct one_io one;
+	unsigned parity;
+	int seen;
+
+	(void)state;
+	start_with_two_bad(w);
+	parity = raid_map_parity(&w->raid->map, 0);
+	add_fault(w, parity, (struct fault_rule){ .action = FAULT_DELAY,
+	    .kinds = 1u << IO_WRITE, .delay_ms = 300,
+	    .off = data_off(w, parity), .len = 4096 });
+	memset(w->buf[0], 'b', CHUNK);
+	memset(w->buf[0] + CHUNK, 'd', CHUNK);
+	one_io_start(&one, raid_blk(w->raid), IO_WRITE, 0, 2 * CHUNK,
+	    w->buf[0], 0);
+	wait_ms(w, 150);
+	lose_power(w, UINT_MAX);
+	for (unsigned i = 0; i < 4; i++)	/* that, writing has cured */
+		blk_fault_clear(w->fault[i]);
+	again(w);
+	seen = reads_as(raid_blk(w->raid), 0, 4096, 'b');
+	assert_true(seen == 1 || seen == -EIO ||
+	    reads_as(raid_blk(w->raid), 0, 4096, 'a') == 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_row_with_two_bad_is_written_at_once(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start_with_two_bad(w);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 2 * CHUNK, 'b', 0),
+	    0);
+	memset(w->model, 'b', 2 * CHUNK);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	assert_int_equal(info.in_doubt, 0);
+	for (unsigned i = 0; i < 4; i++)
+		blk_fault_clear(w->fault[i]);
+	compare_all(w);
+	lose_power(w, UINT_MAX);
+	again(w);
+	compare_all(w);
+	assert_int_equal(parity_errors(w), 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
 static void
 parity_that_replay_cannot_write_keeps_its_member(void **state)
 {
@@ -676,6 +753,9 @@ main(void)
 		cmocka_unit_test(a_member_that_refuses_all_writes_has_failed),
 		cmocka_unit_test(
 		    a_listed_block_in_flight_at_a_power_cut_is_old_or_new),
+		cmocka_unit_test(
+		    a_listed_block_in_a_row_with_two_bad_is_not_made_up),
+		cmocka_unit_test(a_row_with_two_bad_is_written_at_once),
 		cmocka_unit_test(
 		    parity_that_replay_cannot_write_keeps_its_member),
 		cmocka_unit_test(
