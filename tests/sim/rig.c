@@ -42,7 +42,7 @@ struct rig {
 	struct raid_convert *convert;	/* of this life */
 	bool created, crashed, doubt;
 	unsigned suspects, withheld;	/* masks of disks */
-	unsigned listed;		/* with bad blocks, when last closed */
+	unsigned listed;		/* with bad blocks, as a life ended */
 };
 
 static struct rig *
@@ -459,8 +459,14 @@ rig_close(struct rig *rig)
 void
 rig_crash(struct rig *rig, bool power)
 {
+	struct raid_info info;
+
 	rig_trace(rig, power ? "power cut" : "kill");
 	note_places(rig);
+	if (rig->raid != NULL) {
+		raid_get_info(rig->raid, &info);
+		note_listed(rig, &info);
+	}
 	rig->spec.policy = policy(rig);
 	rig->convert = NULL;		/* leaked, as all of this life */
 	if (power)

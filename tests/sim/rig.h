@@ -32,7 +32,7 @@ void rig_free(struct rig *rig);
 struct blk *rig_open(struct rig *rig, struct loop *loop);
 /* In an orderly way. */
 void rig_close(struct rig *rig);
-/* A disk that had bad blocks then, or -1. */
+/* A disk that had bad blocks when it was closed, or crashed, or -1. */
 int rig_listed(const struct rig *rig);
 /* The process was killed; `power`: the machine was. */
 void rig_crash(struct rig *rig, bool power);

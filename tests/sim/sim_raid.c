@@ -219,7 +219,7 @@ crash(struct world *w, bool power)
 	if (rig_suspects(w->rig) > (log ? 1 : 0))
 		w->errors_ok = w->load->errors_ok = true;
 	/* A row in doubt with a bad sector is lost. */
-	if (w->latent)
+	if (w->latent || rig_listed(w->rig) >= 0)
 		w->errors_ok = w->load->errors_ok = true;
 }
 
