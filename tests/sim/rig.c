@@ -413,20 +413,26 @@ rig_open(struct rig *rig, struct loop *loop)
 }
 
 static void
-note_listed(struct rig *rig, const struct raid_info *info)
+note_listed(struct rig *rig)
 {
+	struct raid_info info;
+
+	if (rig->raid == NULL)
+		return;
+	raid_get_info(rig->raid, &info);
 	rig->listed = 0;
-	for (unsigned i = 0; i < rig->ndisks; i++)
-		for (unsigned r = 0; r < info->nmembers; r++)
-			if (info->member[r].bad_bytes > 0 &&
-			    strcmp(info->member[r].path,
-			    sim_disk_name(rig->disk[i])) == 0)
-				rig->listed |= 1u << i;
+	for (unsigned r = 0; r < info.nmembers; r++) {
+		unsigned i = disk_of(rig, info.member[r].path);
+
+		if (info.member[r].bad_bytes > 0 && i != NOBODY)
+			rig->listed |= 1u << i;
+	}
 }
 
 int
-rig_listed(const struct rig *rig)
+rig_listed(struct rig *rig)
 {
+	note_listed(rig);
 	return rig->listed == 0 ? -1 : __builtin_ctz(rig->listed);
 }
 
@@ -442,6 +448,7 @@ rig_close(struct rig *rig)
 		return;
 	}
 	note_places(rig);
+	note_listed(rig);
 	raid_get_info(rig->raid, &info);
 	raid_stop_start(&stop, NULL);
 	sim_run_op(rig->sim, &stop.op, SIM_FOREVER);
@@ -449,7 +456,6 @@ rig_close(struct rig *rig)
 	if (rig->convert != NULL && rig->convert->err.code == 0)
 		rig->spec.policy = rig->convert->policy;
 	rig->crashed = stop.err.code != 0;	/* perhaps only just now */
-	note_listed(rig, &info);
 	rig->raid = NULL;
 	rig->blk = NULL;
 	free(rig->convert);
@@ -459,14 +465,9 @@ rig_close(struct rig *rig)
 void
 rig_crash(struct rig *rig, bool power)
 {
-	struct raid_info info;
-
 	rig_trace(rig, power ? "power cut" : "kill");
 	note_places(rig);
-	if (rig->raid != NULL) {
-		raid_get_info(rig->raid, &info);
-		note_listed(rig, &info);
-	}
+	note_listed(rig);
 	rig->spec.policy = policy(rig);
 	rig->convert = NULL;		/* leaked, as all of this life */
 	if (power)

@@ -32,8 +32,8 @@ void rig_free(struct rig *rig);
 struct blk *rig_open(struct rig *rig, struct loop *loop);
 /* In an orderly way. */
 void rig_close(struct rig *rig);
-/* A disk that had bad blocks when it was closed, or crashed, or -1. */
-int rig_listed(const struct rig *rig);
+/* A disk with bad blocks, now or when it was last open, or -1. */
+int rig_listed(struct rig *rig);
 /* The process was killed; `power`: the machine was. */
 void rig_crash(struct rig *rig, bool power);
 

@@ -93,7 +93,8 @@ lose(struct world *w, unsigned role)
 	if (sim_disk_gone(disk))
 		return;
 	rig_suspect(w->rig, i, w->doubt);
-	if (w->doubt)		/* rows not yet synced cannot be told */
+	/* Rows not yet synced cannot be told, nor two bad ones of a row. */
+	if (w->doubt || rig_listed(w->rig) >= 0)
 		w->errors_ok = w->load->errors_ok = true;
 	switch (rng_below(w->rng, 4)) {
 	case 0:
@@ -211,7 +212,7 @@ crash(struct world *w, bool power)
 		rig_suspect(w->rig, rig_member(w->rig, w->victim), was_doubt);
 		sim_disk_vanish(rig_disk(w->rig, rig_member(w->rig,
 		    w->victim)), false);
-		if (was_doubt)
+		if (was_doubt || rig_listed(w->rig) >= 0)
 			w->errors_ok = w->load->errors_ok = true;
 	}
 	if (rig_suspects(w->rig) > 0 && log)
