@@ -138,14 +138,13 @@ static bool
 cover_readable(const struct ppl_replay *v)
 {
 	const struct raid_map *map = &v->raid->map;
-	uint64_t row = (v->cover.stripe * map->chunk + v->cover.in_chunk +
-	    v->cover.len - 1) / map->row_bytes;
+	uint64_t off = v->cover.stripe * map->chunk + v->cover.in_chunk;
 
 	for (unsigned i = 0; i < v->cover.ndata; i++)
-		if (!member_has_row(&v->raid->member[raid_map_role(map,
-		    v->cover.stripe, v->cover.first + i)], row))
+		if (!member_has_range(&v->raid->member[raid_map_role(map,
+		    v->cover.stripe, v->cover.first + i)], off, v->cover.len))
 			return false;
-	return member_has_row(&v->raid->member[v->role], row);
+	return member_has_range(&v->raid->member[v->role], off, v->cover.len);
 }
 
 static void

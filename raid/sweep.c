@@ -18,7 +18,7 @@
 
 #define LOG_AREA LOG_RAID
 #define CHECKPOINT_NS (10 * NSEC_PER_SEC)
-#define CHECKPOINTS 16u			/* of a whole sweep, at least */
+#define CHECKPOINTS 4u			/* of a whole sweep, at least */
 #define LOAD_NS (50 * NSEC_PER_MSEC)
 
 enum sweep_step { SW_CHOOSE, SW_QUIESCE, SW_TAKE, SW_TAKEN, SW_THAW,

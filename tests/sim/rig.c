@@ -18,6 +18,7 @@
 #include "core/wire.h"
 #include "raid/bitmap.h"
 #include "raid/sb1.h"
+#include "tests/sim/used.h"
 
 #define MEMBERS_MAX 6u
 #define DISKS_MAX (MEMBERS_MAX + RIG_SPARES_MAX)
@@ -39,6 +40,7 @@ struct rig {
 	uint32_t block;
 	uint64_t member_bytes;
 	struct raid *raid;
+	struct used used;		/* what a rebuild takes first */
 	struct raid_convert *convert;	/* of this life */
 	bool created, crashed, doubt;
 	unsigned suspects, withheld;	/* masks of disks */
@@ -338,8 +340,16 @@ assemble(struct rig *rig, struct loop *loop)
 	}
 	rig->raid = as->raid;
 	free(as);
+	if (ok)
+		used_tell(&rig->used, rig->rng, rig->raid);
 	note_places(rig);
 	return ok;
+}
+
+void
+rig_use_other(struct rig *rig)
+{
+	used_change(&rig->used, rig->rng);
 }
 
 void

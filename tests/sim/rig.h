@@ -48,6 +48,8 @@ unsigned rig_member(struct rig *rig, unsigned role);
 void rig_data_zone(const struct rig *rig, unsigned i, uint64_t *off,
     uint64_t *len);
 struct raid *rig_raid(const struct rig *rig);
+/* From now on other parts of it are used (used.h). */
+void rig_use_other(struct rig *rig);
 /* A line of history: the state of the array when this happens. */
 void rig_trace(struct rig *rig, const char *what);
 /*

@@ -253,6 +253,9 @@ administer(struct world *w, struct loop *loop)
 		return_disks(w);
 		rig_readd(w->rig, loop);
 		break;
+	case 4:
+		rig_use_other(w->rig);
+		break;
 	default:
 		break;
 	}

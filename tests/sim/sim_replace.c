@@ -19,6 +19,7 @@
 #include "raid/raid.h"
 #include "tests/sim/load.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/used.h"
 
 #define DISKS_MAX 7u
 
@@ -32,6 +33,7 @@ struct world {
 	unsigned n, ndisks;		/* places; disks */
 	struct sim_disk *disk[DISKS_MAX];
 	struct raid *raid;
+	struct used used;		/* what is copied or rebuilt first */
 	struct raid_info info;
 	struct model *model;
 	struct load *load;
@@ -152,6 +154,7 @@ assemble(struct world *w, struct loop *loop, unsigned without)
 		    as->err.text);
 	w->raid = as->raid;
 	free(as);
+	used_tell(&w->used, w->rng, w->raid);
 	raid_get_info(w->raid, &w->info);
 	sim_check(w->sim, w->info.degraded == 0 || w->lost ||
 	    without < w->ndisks, "a member is missing without reason");
@@ -249,6 +252,8 @@ do_fault(struct world *w)
 		sim_trace(w->sim, "cancelled");
 		raid_task_cancel(w->raid);
 	}
+	if (rng_one_in(w->rng, 4))
+		used_change(&w->used, w->rng);
 	if (rng_one_in(w->rng, 2))
 		return;
 	switch (w->plan) {

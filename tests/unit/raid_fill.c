@@ -275,6 +275,35 @@ a_rebuild_out_of_order_survives_its_death(void **state)
 	assert_true(kept >= 5);
 }
 
+/* A record that is due before a flush says what was there at the last one. */
+static void
+what_is_not_flushed_is_not_recorded(void **state)
+{
+	struct world *w = &world;
+	uint64_t generation;
+
+	(void)state;
+	for (unsigned seed = 1; seed <= 3; seed++) {
+		start(w, RAID_POLICY_PPL);
+		wait_ms(w, 300);		/* the array is clean */
+		blk_fault_volatile_cache(w->fault[SPARE], true);
+		lose_and_add(w, 20);
+		do {
+			wait_ms(w, 1);
+			raid_get_info(w->raid, &info);
+		} while (info.task_done == 0);
+		generation = w->raid->lack.generation;
+		assert_int_equal(do_write(raid_blk(w->raid), 0, 512, 7, 0), 0);
+		memset(w->model, 7, 512);
+		assert_true(w->raid->lack.generation > generation);
+		cut_power(w, seed);
+		restart(w, true);
+		assert_true(lack(w)->recorded);
+		compare_all(w);
+		finish(w);
+	}
+}
+
 /* An order that md does not know is trusted only if nobody else wrote. */
 static void
 after_a_foreign_writer_only_the_prefix_counts(void **state)
@@ -442,6 +471,7 @@ main(void)
 		cmocka_unit_test(without_knowledge_the_order_is_plain),
 		cmocka_unit_test(linux_is_told_of_a_prefix_only),
 		cmocka_unit_test(a_rebuild_out_of_order_survives_its_death),
+		cmocka_unit_test(what_is_not_flushed_is_not_recorded),
 		cmocka_unit_test(
 		    after_a_foreign_writer_only_the_prefix_counts),
 		cmocka_unit_test(a_damaged_record_is_not_believed),
