@@ -279,7 +279,7 @@ print_used(const json_t *task)
 	if (json_object_get(task, "used_left_bytes") == NULL)
 		return;
 	if (json_size(task, "used_left_bytes") == 0) {
-		printf("  all used data is redundant\n");
+		printf("  all used data is rebuilt, unused space follows\n");
 		return;
 	}
 	printf("  used data: %s of each disk to go", size_print(json_size(task,

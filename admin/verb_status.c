@@ -174,8 +174,9 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 			problem(h, false, a.task != RAID_TASK_REBUILD ?
 			    "The rebuild does not go on: stop and start the "
 			    "pool." : a.used_known && a.used_left == 0 ?
-			    "All used data is redundant; unused space "
-			    "follows." : "Until that is done data is served "
+			    "All used data is rebuilt; until unused space is, "
+			    "too, the loss of one more disk stops the pool." :
+			    "Until that is done data is served "
 			    "without redundancy.",
 			    "pool %s: member %d is being rebuilt: %s",
 			    pool->name, a.member[i].role, a.member[i].path);
