@@ -282,6 +282,30 @@ pool_online(struct dozo_pool *pool, struct err *err)
 	return 0;
 }
 
+void
+dozo_array_name(const char *pool, char name[RAID_NAME_MAX + 1])
+{
+	memset(name, 0, RAID_NAME_MAX + 1);
+	snprintf(name, RAID_NAME_MAX + 1, "dozo:%.27s", pool);
+}
+
+void
+dozo_pool_claim(struct dozo_pool *pool)
+{
+	char name[RAID_NAME_MAX + 1];
+	struct raid_info a;
+
+	assert(pool->state == DOZO_POOL_ONLINE);
+	raid_get_info(pool->raid, &a);
+	dozo_array_name(pool->name, name);
+	if (strcmp(a.spec.name, name) == 0)
+		return;
+	log_info("pool=%s: the array is called %s; from now on %s, so that "
+	    "udev keeps Linux away from its members", pool->name, a.spec.name,
+	    name);
+	raid_rename(pool->raid, name);
+}
+
 /* --- up --- */
 
 enum pool_up_step { UP_OPEN, UP_SEARCH, UP_ARRAY, UP_POOL, UP_SCRUB,
@@ -531,6 +555,9 @@ up_online(struct pool_up *up)
 		up->err = up->open.err;
 	if (!err_is(&up->err) && pool_online(pool, &up->err) == 0)
 		scrubs_restore(pool);
+	/* One that is imported has no name yet. */
+	if (!err_is(&up->err) && up->array_text[0] != '\0')
+		dozo_pool_claim(pool);
 	if (err_is(&up->err) && pool->raid != NULL) {
 		up->undo.pool = pool;
 		pool_down_start(&up->undo, &up->op);

@@ -70,6 +70,11 @@ void pool_up_start(struct pool_up *up, struct op *parent);
 void pool_up_init(struct pool_up *up, struct dozo_pool *pool,
     const struct doc_pool *want);
 
+/* What the array of a pool is called: the udev rule knows it by that. */
+void dozo_array_name(const char *pool, char name[RAID_NAME_MAX + 1]);
+/* An array that Linux made gets that name; for a pool that is open. */
+void dozo_pool_claim(struct dozo_pool *pool);
+
 /* Make array and pool on blank disks. */
 struct pool_make {
 	struct op op;

@@ -155,6 +155,7 @@ import_decide(struct import *im)
 	/* The LUs were made before the name was known. */
 	TAILQ_FOREACH(dv, &im->pool->volumes, link)
 		dozo_volume_refresh(dv);
+	dozo_pool_claim(im->pool);
 	import_reservations(im);
 }
 

@@ -278,8 +278,7 @@ create_spec(struct req *req, struct pool_make *make)
 		err_hint(&req->err, "Policies are ppl, bitmap and resync.");
 		return false;
 	}
-	snprintf(make->spec.name, sizeof(make->spec.name), "dozo:%.27s",
-	    arg_text(req, "name"));
+	dozo_array_name(arg_text(req, "name"), make->spec.name);
 	return create_sizes(req, make) && create_disks(req, make);
 }
 

@@ -305,6 +305,19 @@ raid_set_listener(struct raid *raid, void (*fn)(void *arg, const char *what),
 	raid->listener_arg = arg;
 }
 
+void
+raid_rename(struct raid *raid, const char *name)
+{
+	char *to = raid->spec.name;
+
+	assert(name[0] != '\0');
+	memset(to, 0, sizeof(raid->spec.name));
+	snprintf(to, sizeof(raid->spec.name), "%s", name);
+	snprintf(raid->blk.name, sizeof(raid->blk.name), "%s", to);
+	raid_changed(raid);
+	raid_record_soon(raid);
+}
+
 /* --- what it tells --- */
 
 static void

@@ -298,6 +298,9 @@ void raid_scrub_cancel(struct raid *raid);
  */
 void raid_task_cancel(struct raid *raid);
 
+/* Give the array another name; soon all superblocks have it. */
+void raid_rename(struct raid *raid, const char *name);
+
 /* What the last scrub found, in order; the list is cut at this length. */
 #define RAID_MISMATCHES 256u
 struct raid_mismatch {

@@ -52,6 +52,7 @@ encode(struct member *m, bool dirty, uint64_t events)
 
 	loop_random(raid->loop, &tag, sizeof(tag));
 	assert(member_live(m));
+	memcpy(sb->set_name, raid->spec.name, sizeof(sb->set_name));
 	sb->events = events;
 	/* Linux writes whole seconds: our tag there tells who was last. */
 	sb->utime = (loop_wall_time(raid->loop) & SB1_TIME_MASK) |

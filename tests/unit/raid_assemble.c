@@ -441,6 +441,33 @@ a_resync_goes_on_where_it_was(void **state)
 }
 
 static void
+a_new_name_is_on_all_members(void **state)
+{
+	struct world *w = &world;
+	struct raid_info info;
+	struct sb1 sb;
+
+	(void)state;
+	world_start(w, 4, RAID_LEFT_SYMMETRIC, 16384, 1 * MIB);
+	raid_rename(w->raid, "dozo:tank");
+	wait_ms(w, 50);
+	raid_get_info(w->raid, &info);
+	assert_string_equal(info.spec.name, "dozo:tank");
+	assert_int_equal(array_stop(w), 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(sb1_decode(&sb, blk_ram_data(w->ram[i]) +
+		    SB1_OFFSET, SB1_BYTES, NULL), 0);
+		assert_string_equal(sb.set_name, "dozo:tank");
+	}
+	assemble_without(w, &as, 0, false);
+	assert_non_null(as.raid);
+	raid_get_info(w->raid, &info);
+	assert_string_equal(info.spec.name, "dozo:tank");
+	assert_int_equal(info.degraded, 0);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
 a_spare_is_taken_along(void **state)
 {
 	struct world *w = stopped(4);
@@ -717,6 +744,7 @@ main(void)
 		cmocka_unit_test(dirty_and_degraded_is_refused),
 		cmocka_unit_test(dirty_and_complete_is_resynced),
 		cmocka_unit_test(a_resync_goes_on_where_it_was),
+		cmocka_unit_test(a_new_name_is_on_all_members),
 		cmocka_unit_test(a_spare_is_taken_along),
 		cmocka_unit_test(
 		    two_members_lost_at_once_come_back_without_rebuild),

@@ -82,6 +82,12 @@ for array in $arrays; do
 	    "$DOZO_DIR/back" "$url"
 	ctl unmap content/v --host any --target content-v >/dev/null
 	check "$name: pool export" ctl pool export content
+	for image in "$DOZO_DIR/$name"-*.img; do
+		[ "$image" != "$DOZO_DIR/$name-${array##*:}.img" ] || continue
+		check "$name: ${image##*/} is known to the udev rule" sh -c \
+		    "mdadm --examine --export '$image' |
+			grep -q '^MD_NAME=dozo:content$'"
+	done
 	check "$name: parity is right everywhere" \
 	    python3 "$interop/mdarray.py" check "$DOZO_DIR/$name"-*.img
 done

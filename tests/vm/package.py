@@ -461,6 +461,41 @@ def renew(box):
           pool_health(box))
 
 
+def renamed(box):
+    """An array of another name gets ours, so that udev leaves it alone."""
+    paths = [disk_path(box, name) for name in serials(box)]
+    box.shell_ok("dozod stops for the array's name", "systemctl stop dozod")
+    box.shell_ok("mdadm gives the array another name",
+                 "udevadm control --stop-exec-queue && mdadm --assemble "
+                 "/dev/md9 --update=name --name=theirs "
+                 f"--homehost=box {' '.join(paths)} && mdadm --stop /dev/md9")
+    text = box.shell(f"mdadm --examine {paths[0]} | grep Name")[1]
+    check("it has that", "theirs" in text, text)
+    box.shell_ok("dozod starts", "systemctl start dozod")
+    check("login after that", until("login", 60, lambda: box.log_in(
+        "/session", {"user": "admin", "password": PASSWORD}) in (200, 201)),
+        "no")
+    check("the pool is there", pool_health(box) == "healthy",
+          pool_health(box))
+    text = box.shell("udevadm control --start-exec-queue; systemctl stop "
+                     f"dozod; mdadm --examine {' '.join(paths)} | grep Name"
+                     )[1]
+    check("all members have our name", text.count("dozo:tank") == len(paths),
+          text)
+    text = box.shell("udevadm trigger --action=add --subsystem-match=block; "
+                     "udevadm settle; cat /proc/mdstat")[1]
+    check("Linux does not assemble them", "md" in text and "raid5" not in
+          text.split("Personalities")[-1].split("\n", 1)[-1], text)
+    text = box.shell("DESTDIR=/tmp/initramfs /usr/share/initramfs-tools/hooks/"
+                     "dozo; cat /tmp/initramfs/lib/udev/rules.d/*; cat "
+                     "/tmp/initramfs/usr/lib/udev/rules.d/*")[1]
+    check("the initramfs gets the rule", 'ENV{ID_FS_LABEL}!="dozo:*"' in text,
+          text)
+    box.shell_ok("dozod starts again", "systemctl start dozod")
+    until("login", 60, lambda: box.log_in(
+        "/session", {"user": "admin", "password": PASSWORD}) in (200, 201))
+
+
 def late_disks(box, *gone):
     """Start without enough disks; they come later."""
     more = [name for name in serials(box) if name.startswith("disk")][:2]
@@ -506,6 +541,7 @@ def main():
         pull(box)
         memory(box)
         renew(box)
+        renamed(box)
         late_disks(box, idle_pull(box))
         stop(box)
         return 0
