@@ -79,6 +79,18 @@ blk_expect(struct blk *blk, uint64_t off, uint64_t len)
 		blk->ops->expect(blk, off, len);
 }
 
+uint64_t
+blk_cut(const struct blk *blk, uint64_t off, uint64_t len)
+{
+	uint64_t cut = 0;
+
+	assert(range_ok(off, len, blk->geo.size));
+	if (blk->ops->cut != NULL && !blk->geo.read_only)
+		cut = blk->ops->cut(blk, off, len);
+	assert(cut <= len && cut % blk->geo.logical_block == 0);
+	return cut;
+}
+
 void
 blk_close(struct blk *blk)
 {

@@ -41,8 +41,9 @@ struct blk_ops {
 	void (*submit)(struct blk *blk, struct io *io);
 	/* Frees blk; no request is in flight.  Closes what is below. */
 	void (*close)(struct blk *blk);
-	/* See blk_expect; may be missing. */
+	/* See blk_expect and blk_cut; may be missing. */
 	void (*expect)(struct blk *blk, uint64_t off, uint64_t len);
+	uint64_t (*cut)(const struct blk *blk, uint64_t off, uint64_t len);
 };
 
 struct blk {
@@ -64,6 +65,12 @@ void blk_forward(struct blk *lower, struct io *io);
  * come: the device may get ready for it.  Changes nothing and ends at once.
  */
 void blk_expect(struct blk *blk, uint64_t off, uint64_t len);
+/*
+ * Of a write that was announced, [off, off + len) is here and what follows is
+ * not: how much of it can be written on its own already and at no extra cost,
+ * since it shares no stripe with the rest?  0 = nothing.
+ */
+uint64_t blk_cut(const struct blk *blk, uint64_t off, uint64_t len);
 void blk_close(struct blk *blk);
 
 /* --- the back ends of this layer --- */

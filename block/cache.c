@@ -137,9 +137,18 @@ cache_expect(struct blk *blk, uint64_t off, uint64_t len)
 		blk_expect(vol->lower, off, len);
 }
 
+static uint64_t
+cache_cut(const struct blk *blk, uint64_t off, uint64_t len)
+{
+	const struct cache_vol *vol = cache_vol_of(blk);
+
+	return vol->write_back ? 0 : blk_cut(vol->lower, off, len);
+}
+
 static const struct blk_ops cache_ops = {
 	.type = "cache",
 	.expect = cache_expect,
+	.cut = cache_cut,
 	.submit = cache_submit,
 	.close = cache_blk_close,
 };

@@ -262,6 +262,17 @@ volume_expect(struct blk *blk, uint64_t off, uint64_t len)
 		blk_expect(v->pool->blk, run->phys + (off - run->off), len);
 }
 
+static uint64_t
+volume_cut(const struct blk *blk, uint64_t off, uint64_t len)
+{
+	const struct volume *v = (const void *)((const char *)blk -
+	    offsetof(struct volume, blk));
+	const struct map_run *run = map_find(v, off);
+
+	return off + len <= run->end ?
+	    blk_cut(v->pool->blk, run->phys + (off - run->off), len) : 0;
+}
+
 static void
 volume_close(struct blk *blk)
 {
@@ -273,6 +284,7 @@ static const struct blk_ops volume_ops = {
 	.submit = volume_submit,
 	.close = volume_close,
 	.expect = volume_expect,
+	.cut = volume_cut,
 };
 
 int

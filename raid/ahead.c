@@ -172,14 +172,33 @@ ahead_take(struct raid_req *req, uint64_t at)
 	return false;
 }
 
+static bool
+announced(const struct ahead *a, uint64_t off, uint64_t len)
+{
+	return a->running && off >= a->io.off &&
+	    off + len <= a->io.off + a->io.len;
+}
+
 void
 ahead_meets(struct raid *raid, const struct io *io)
 {
-	const struct io *own = &raid->ahead.io;
-
-	if (io->kind != IO_WRITE || io->off < own->off ||
-	    io->off + io->len > own->off + own->len)
+	if (io->kind != IO_WRITE ||
+	    !announced(&raid->ahead, io->off, io->len))
 		ahead_break(raid);
+}
+
+/* Whole stripes; only while its rows are kept ready. */
+uint64_t
+raid_cut(const struct blk *blk, uint64_t off, uint64_t len)
+{
+	const struct raid *raid = (const void *)((const char *)blk -
+	    offsetof(struct raid, blk));
+	uint64_t stripe = (uint64_t)raid->map.chunk * raid->map.ndata;
+	uint64_t end = off + len - (off + len) % stripe;
+
+	if (raid->ahead.loose || !announced(&raid->ahead, off, len))
+		return 0;
+	return end > off ? end - off : 0;
 }
 
 /* --- the op --- */

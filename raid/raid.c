@@ -34,6 +34,7 @@ static const struct blk_ops raid_ops = {
 	.submit = raid_submit,
 	.close = raid_close,
 	.expect = raid_expect,
+	.cut = raid_cut,
 };
 
 void

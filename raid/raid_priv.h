@@ -374,6 +374,7 @@ struct ahead {
 	bool loose;			/* nobody waits for the others */
 };
 void raid_expect(struct blk *blk, uint64_t off, uint64_t len);
+uint64_t raid_cut(const struct blk *blk, uint64_t off, uint64_t len);
 /* Somebody else needs the array: let go of all that nobody took. */
 void ahead_break(struct raid *raid);
 /* A change begins: is it what was announced? */

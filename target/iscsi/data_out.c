@@ -93,6 +93,16 @@ data_out_window_end(struct task *task, int result)
 	op_unhold(op);
 }
 
+static void
+window_ask(struct task *task)
+{
+	bool first = task->r2t_sn == 0;
+
+	r2t_issue(task);
+	if (first && task->r2t_sn > 0 && task->got > 0)
+		scsi_cmd_arrived(&task->cmd, task->got);
+}
+
 /* Between PDUs: is the window full, or is it time to ask for more? */
 static void
 window_check(struct task *task)
@@ -104,7 +114,7 @@ window_check(struct task *task)
 	else if (task->got == task->win_end)
 		data_out_window_end(task, 0);
 	else if (!task->unsol_open && task->imm == NULL)
-		r2t_issue(task);
+		window_ask(task);
 }
 
 /* Bytes from `from`, which holds the data from 0 to len, into the window. */

@@ -103,8 +103,6 @@ const struct op_type scsi_read_type = {
 	.describe = scsi_op_describe,
 };
 
-/* --- WRITE --- */
-
 uint32_t
 cmd_write_blocks(struct scsi_cmd *cmd)
 {
@@ -122,8 +120,151 @@ cmd_write_blocks(struct scsi_cmd *cmd)
 	return cmd->out_len >> cmd->lu->shift;
 }
 
+/*
+ * --- the first part of a write ---
+ * While the initiator is asked for the rest of a long write, what has come
+ * with the command is stored, as far as that makes no extra work below.  It
+ * waits a turn so that the request for the rest is sent first.
+ */
+
+static void
+early_store(struct scsi_early *e)
+{
+	struct scsi_cmd *cmd = e->cmd;
+	struct scsi_lu *lu = cmd->lu;
+	uint64_t off = cmd->c.lba << lu->shift;
+	unsigned n;
+
+	if (cmd->aborted || !cmd->collecting || lu->ntasks > 1 ||
+	    lu->locks.nexclusive > 0)
+		return;
+	e->len = (uint32_t)blk_cut(lu->blk, off, e->arrived);
+	if (e->len == 0)
+		return;
+	assert(e->len < cmd->out.len && e->len % lu->block == 0);
+	n = iov_slice(e->iov, SCSI_EARLY_PIECES, cmd->out.iov, cmd->out.niov,
+	    0, e->len);
+	lba_lock(&lu->locks, &e->lock, cmd->c.lba, e->len >> lu->shift, false,
+	    &e->op);
+	assert(e->lock.granted);
+	io_init(&e->io, IO_WRITE, off, e->len, e->iov, n, cmd_fua(cmd));
+	blk_submit(lu->blk, &e->io, &e->op);
+}
+
+static void
+early_end(struct scsi_early *e)
+{
+	lba_unlock(&e->cmd->lu->locks, &e->lock);
+	e->busy = false;
+	op_end(&e->op);
+	if (e->awaited)
+		op_unhold(&e->cmd->op);
+}
+
+enum early_step { EARLY_YIELD, EARLY_STORE, EARLY_END };
+
+static void
+scsi_early_run(struct op *op)
+{
+	struct scsi_early *e = op_owner(op, struct scsi_early);
+
+	switch ((enum early_step)op->step) {
+	case EARLY_YIELD:
+		op_sleep(e->cmd->lu->loop, &e->timer, 0, op);
+		op->step = EARLY_STORE;
+		return;
+	case EARLY_STORE:
+		early_store(e);
+		op->step = EARLY_END;
+		return;
+	case EARLY_END:
+		early_end(e);
+		return;
+	}
+	bug("scsi_early: bad step");
+}
+
+static const struct op_type scsi_early_type = {
+	.name = "scsi_early",
+	.steps = (const char *const[]){ "YIELD", "STORE", "END" },
+	.nsteps = 3,
+	.run = scsi_early_run,
+};
+
+void
+scsi_cmd_arrived(struct scsi_cmd *cmd, uint32_t len)
+{
+	struct scsi_early *e = &cmd->u.early;
+
+	assert(cmd->collecting && len <= cmd->out.len);
+	if (cmd->op.type != &scsi_write_type || len < cmd->lu->block ||
+	    cmd->lu->ntasks > 1)
+		return;
+	assert(!e->busy && e->len == 0);
+	e->cmd = cmd;
+	e->arrived = (uint32_t)MIN(len - len % cmd->lu->block,
+	    SCSI_EARLY_PIECES * BUF_LARGE);
+	e->timer.slot = 0;
+	e->lock.queued = false;
+	e->busy = true;
+	op_start(&e->op, &scsi_early_type, cmd->op.sched, NULL);
+}
+
+/* --- WRITE --- */
+
+static void
+write_collect(struct scsi_cmd *cmd)
+{
+	struct scsi_early *e = &cmd->u.early;
+
+	e->len = 0;
+	e->busy = e->awaited = false;
+	cmd_collect(cmd, cmd->c.len << cmd->lu->shift);
+	/* Alone, and waiting for the network: so is the device. */
+	if (cmd->op.pending > 0 && cmd->lu->ntasks == 1)
+		blk_expect(cmd->lu->blk, cmd->c.lba << cmd->lu->shift,
+		    cmd->out.len);
+}
+
+/* All of it, or what has not been stored yet. */
+static void
+write_store(struct scsi_cmd *cmd)
+{
+	uint32_t done = cmd->u.early.len >> cmd->lu->shift;
+	unsigned flags = cmd_fua(cmd) |
+	    (cmd->lu->ncollecting > 0 ? IO_MORE : 0);
+
+	assert(cmd->lock.queued && cmd->lock.granted);
+	assert(done < cmd->c.len);
+	if (done > 0)
+		cmd_io_part(cmd, cmd->c.lba + done, cmd->c.len - done,
+		    cmd->u.early.len, flags);
+	else
+		cmd_io(cmd, IO_WRITE, cmd->c.lba, cmd->c.len, &cmd->out,
+		    flags);
+}
+
+/* Not before the first part is stored: the step comes again. */
+static void
+write_end(struct scsi_cmd *cmd)
+{
+	struct scsi_early *e = &cmd->u.early;
+
+	if (e->busy) {
+		e->awaited = true;
+		op_hold(&cmd->op);
+		return;
+	}
+	if (e->len > 0 && e->io.result < 0 && !cmd->aborted &&
+	    cmd->status == SCSI_GOOD)
+		cmd_fail(cmd, sense_from_errno(e->io.result, IO_WRITE,
+		    cmd->c.lba));
+	cmd_end(cmd);
+}
+
 enum write_step {
-	WRITE_ADMIT, WRITE_COLLECT, WRITE_LOCK, WRITE_STORE, WRITE_REPLY
+	WRITE_ADMIT, WRITE_COLLECT, WRITE_LOCK, WRITE_STORE, WRITE_REPLY,
+	WRITE_END
 };
 
 static void
@@ -149,16 +290,12 @@ scsi_write_run(struct op *op)
 			cmd_end(cmd);
 			return;
 		}
-		cmd_collect(cmd, cmd->c.len << cmd->lu->shift);
-		/* Alone, and waiting for the network: so is the device. */
-		if (op->pending > 0 && cmd->lu->ntasks == 1)
-			blk_expect(cmd->lu->blk, cmd->c.lba << cmd->lu->shift,
-			    cmd->out.len);
+		write_collect(cmd);
 		op->step = WRITE_LOCK;
 		return;
 	case WRITE_LOCK:
 		if (!cmd_collected(cmd)) {
-			cmd_end(cmd);
+			op->step = WRITE_END;
 			return;
 		}
 		lba_lock(&cmd->lu->locks, &cmd->lock, cmd->c.lba, cmd->c.len,
@@ -166,19 +303,16 @@ scsi_write_run(struct op *op)
 		op->step = WRITE_STORE;
 		return;
 	case WRITE_STORE:
-		if (cmd->aborted) {
-			cmd_end(cmd);
-			return;
-		}
-		assert(cmd->lock.queued && cmd->lock.granted);
-		cmd_io(cmd, IO_WRITE, cmd->c.lba, cmd->c.len, &cmd->out,
-		    cmd_fua(cmd) |
-		    (cmd->lu->ncollecting > 0 ? IO_MORE : 0));
-		op->step = WRITE_REPLY;
+		op->step = cmd->aborted ? WRITE_END : WRITE_REPLY;
+		if (!cmd->aborted)
+			write_store(cmd);
 		return;
 	case WRITE_REPLY:
 		(void)cmd_io_ok(cmd);
-		cmd_end(cmd);
+		op->step = WRITE_END;
+		return;
+	case WRITE_END:
+		write_end(cmd);
 		return;
 	}
 	bug("scsi_write: bad step");
@@ -187,8 +321,8 @@ scsi_write_run(struct op *op)
 const struct op_type scsi_write_type = {
 	.name = "scsi_write",
 	.steps = (const char *const[]){ "ADMIT", "COLLECT", "LOCK", "STORE",
-	    "REPLY" },
-	.nsteps = 5,
+	    "REPLY", "END" },
+	.nsteps = 6,
 	.run = scsi_write_run,
 	.describe = scsi_op_describe,
 };

@@ -171,6 +171,20 @@ struct scsi_extent {
 	struct iovec iov;	/* the piece in memory */
 };
 
+/* The first part of a write, stored while the rest comes; see rw.c. */
+#define SCSI_EARLY_PIECES 8u
+struct scsi_early {
+	struct op op;
+	struct scsi_cmd *cmd;
+	struct timer timer;
+	struct lba_lock lock;
+	struct io io;
+	struct iovec iov[SCSI_EARLY_PIECES];
+	uint32_t arrived;		/* bytes that are here */
+	uint32_t len;			/* of them stored; 0 = not tried */
+	bool busy, awaited;
+};
+
 /* State on its way to the scsi_lu_store. */
 struct scsi_save {
 	void *blob;
@@ -243,6 +257,7 @@ struct scsi_cmd {
 	union {
 		struct scsi_extent extent;	/* loop over LBAs */
 		struct scsi_save save;		/* persistent reservation */
+		struct scsi_early early;	/* a long write */
 	} u;
 };
 
@@ -253,6 +268,11 @@ struct scsi_cmd {
  */
 void scsi_cmd_start(struct scsi_cmd *cmd, struct op *parent);
 void scsi_cmd_fini(struct scsi_cmd *cmd);
+/*
+ * From the transport, once at most: the first `len` bytes of the data that is
+ * being collected are in its buffer and the rest will be a while.
+ */
+void scsi_cmd_arrived(struct scsi_cmd *cmd, uint32_t len);
 /* Ask it to end early; it will not change the medium once it has ended. */
 void scsi_cmd_abort(struct scsi_cmd *cmd);
 

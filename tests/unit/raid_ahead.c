@@ -121,6 +121,30 @@ the_data_may_come_at_any_step(void **state)
 }
 
 /* A part of what was announced, and less of a row than that. */
+/* Stripes that are whole and ready can be written before the others. */
+static void
+whole_stripes_go_ahead_of_the_rest(void **state)
+{
+	struct world *w = &world;
+	uint64_t stripe = 3 * 65536, before, cut;
+
+	(void)state;
+	start(w, RAID_POLICY_PPL);
+	assert_int_equal(blk_cut(raid_blk(w->raid), 65536, 256 * 1024), 0);
+	blk_expect(raid_blk(w->raid), 65536, 1 * MIB);
+	wait_ms(w, 2);
+	before = prereads(w);
+	assert_int_equal(blk_cut(raid_blk(w->raid), 65536, 65536), 0);
+	cut = blk_cut(raid_blk(w->raid), 65536, 400 * 1024);
+	assert_int_equal(cut, 2 * stripe - 65536);
+	write_model(w, 65536, cut, 3);
+	assert_int_equal(ready(w), 4);
+	write_model(w, 65536 + cut, 1 * MIB - cut, 4);
+	assert_int_equal(prereads(w), before);
+	assert_int_equal(blk_cut(raid_blk(w->raid), 65536, 256 * 1024), 0);
+	end(w);
+}
+
 static void
 another_write_than_announced_is_right_too(void **state)
 {
@@ -270,6 +294,7 @@ main(void)
 		cmocka_unit_test(rows_wait_for_their_data_and_nothing_else),
 		cmocka_unit_test(one_header_names_all_rows_of_a_member),
 		cmocka_unit_test(the_data_may_come_at_any_step),
+		cmocka_unit_test(whole_stripes_go_ahead_of_the_rest),
 		cmocka_unit_test(another_write_than_announced_is_right_too),
 		cmocka_unit_test(data_that_never_comes_keeps_nobody),
 		cmocka_unit_test(a_sweep_does_not_wait_for_data),
