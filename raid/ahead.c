@@ -22,8 +22,6 @@
 
 #include <assert.h>
 
-#define AHEAD_MS 100u
-
 static struct ahead *
 ahead_of(const struct row *row)
 {
@@ -223,7 +221,7 @@ start_rows(struct ahead *a)
 		at = raid_map_next_row(&raid->map, at + 1, io->off, io->len);
 	}
 	a->unready = a->nrows;
-	timer_start(raid->loop, &a->timer, AHEAD_MS, ahead_timeout, raid);
+	timer_start(raid->loop, &a->timer, a->patience_ms, ahead_timeout, raid);
 }
 
 static void

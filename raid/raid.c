@@ -109,6 +109,7 @@ fill_pools(struct raid *raid)
 	op_queue_init(&raid->fix_waiting);
 	op_queue_init(&raid->sb_waiting);
 	op_queue_init(&raid->idle_waiting);
+	raid->ahead.patience_ms = AHEAD_MS;
 	for (unsigned i = 0; i < ROW_HASH; i++)
 		LIST_INIT(&raid->lock_hash[i]);
 	for (unsigned i = 0; i < raid->pools.reqs; i++)

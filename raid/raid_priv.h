@@ -362,6 +362,7 @@ void raid_submit(struct blk *blk, struct io *io);
 /* --- writes that are announced (ahead.c) --- */
 
 #define AHEAD_ROWS 24u
+#define AHEAD_MS 100u			/* then its data is not waited for */
 
 struct ahead {
 	struct raid_req req;		/* parent of the rows */
@@ -370,6 +371,7 @@ struct ahead {
 	unsigned nrows, unready;
 	struct op_queue together;	/* until all are ready */
 	struct timer timer;
+	unsigned patience_ms;
 	bool running, started;
 	bool loose;			/* nobody waits for the others */
 };

@@ -13,6 +13,7 @@ start(struct world *w, enum raid_policy policy)
 	world_create_policy(w, RAID_LEFT_SYMMETRIC, 65536, policy);
 	assert_int_equal(do_write(raid_blk(w->raid), 0, w->size, 1, 0), 0);
 	memset(w->model, 1, w->size);
+	w->raid->ahead.patience_ms = 60000;	/* the machine may be slow */
 }
 
 static void
@@ -42,6 +43,16 @@ ready(const struct world *w)
 	return n;
 }
 
+/* Announced, and as far as it gets without its data: `rows` of them. */
+static void
+announce(struct world *w, uint64_t off, uint64_t len, unsigned rows)
+{
+	blk_expect(raid_blk(w->raid), off, len);
+	for (unsigned i = 0; i < 5000 && ready(w) != rows; i++)
+		wait_ms(w, 1);
+	assert_int_equal(ready(w), rows);
+}
+
 static uint64_t
 prereads(struct world *w)
 {
@@ -61,9 +72,7 @@ rows_wait_for_their_data_and_nothing_else(void **state)
 	for (unsigned i = 0; i < nitems(policies); i++) {
 		start(w, policies[i]);
 		before = prereads(w);
-		blk_expect(raid_blk(w->raid), 3 * 65536, 1 * MIB);
-		wait_ms(w, 5);
-		assert_int_equal(ready(w), 6);
+		announce(w, 3 * 65536, 1 * MIB, 6);
 		assert_true(prereads(w) > before);
 		before = prereads(w);
 		headers = w->raid->ppl_headers;
@@ -88,9 +97,7 @@ one_header_names_all_rows_of_a_member(void **state)
 		add_fault(w, i, (struct fault_rule){ .action = FAULT_DELAY,
 		    .kinds = 1u << IO_READ, .delay_ms = 2 });
 	headers = w->raid->ppl_headers;
-	blk_expect(raid_blk(w->raid), 65536, 1 * MIB);
-	wait_ms(w, 20);
-	assert_int_equal(ready(w), 6);
+	announce(w, 65536, 1 * MIB, 6);
 	assert_int_equal(w->raid->ppl_headers, headers + 4);
 	write_model(w, 65536, 1 * MIB, 7);
 	assert_int_equal(w->raid->ppl_headers, headers + 4);
@@ -131,8 +138,7 @@ whole_stripes_go_ahead_of_the_rest(void **state)
 	(void)state;
 	start(w, RAID_POLICY_PPL);
 	assert_int_equal(blk_cut(raid_blk(w->raid), 65536, 256 * 1024), 0);
-	blk_expect(raid_blk(w->raid), 65536, 1 * MIB);
-	wait_ms(w, 2);
+	announce(w, 65536, 1 * MIB, 6);
 	before = prereads(w);
 	assert_int_equal(blk_cut(raid_blk(w->raid), 65536, 65536), 0);
 	cut = blk_cut(raid_blk(w->raid), 65536, 400 * 1024);
@@ -179,14 +185,13 @@ data_that_never_comes_keeps_nobody(void **state)
 
 	(void)state;
 	start(w, RAID_POLICY_PPL);
+	w->raid->ahead.patience_ms = 50;
 	blk_expect(raid_blk(w->raid), 65536, 1 * MIB);
-	wait_ms(w, 5);
-	assert_int_equal(ready(w), 6);
-	wait_ms(w, 200);
+	for (unsigned i = 0; i < 5000 && w->raid->ahead.running; i++)
+		wait_ms(w, 1);
 	end(w);
 	start(w, RAID_POLICY_PPL);		/* nor the end of the array */
-	blk_expect(raid_blk(w->raid), 65536, 1 * MIB);
-	wait_ms(w, 2);
+	announce(w, 65536, 1 * MIB, 6);
 	assert_int_equal(world_stop(w), 0);
 }
 
@@ -198,13 +203,10 @@ a_sweep_does_not_wait_for_data(void **state)
 
 	(void)state;
 	start(w, RAID_POLICY_PPL);
-	blk_expect(raid_blk(w->raid), 65536, 1 * MIB);
-	wait_ms(w, 2);
-	assert_int_equal(ready(w), 6);
+	announce(w, 65536, 1 * MIB, 6);
 	assert_int_equal(raid_scrub(w->raid, false, &err), 0);
-	wait_ms(w, 10);
-	assert_int_equal(ready(w), 0);
 	wait_task_end(w, &info);
+	assert_int_equal(ready(w), 0);
 	end(w);
 }
 
@@ -226,9 +228,7 @@ faults_meanwhile_are_met_by_the_write(void **state)
 	write_model(w, 4096, 1 * MIB, 5);
 	end(w);
 	start(w, RAID_POLICY_PPL);
-	blk_expect(raid_blk(w->raid), 4096, 1 * MIB);
-	wait_ms(w, 2);
-	assert_int_equal(ready(w), 6);
+	announce(w, 4096, 1 * MIB, 6);
 	assert_int_equal(fail_member_now(w, 2), 0);
 	write_model(w, 4096, 1 * MIB, 5);
 	compare_all(w);
@@ -249,9 +249,7 @@ power_fails_before_the_data_is_here(void **state)
 	assert_int_equal(do_flush(raid_blk(w->raid)), 0);
 	for (unsigned i = 0; i < 4; i++)
 		blk_fault_volatile_cache(w->fault[i], true);
-	blk_expect(raid_blk(w->raid), 65536, 1 * MIB);
-	wait_ms(w, 2);
-	assert_int_equal(ready(w), 6);
+	announce(w, 65536, 1 * MIB, 6);
 	lose_power(w, RAID_MEMBERS_MAX);
 	assemble_without(w, &a, 0, false);
 	assert_non_null(w->raid);
@@ -282,7 +280,8 @@ right_and_wrong_guesses_among_other_requests(void **state)
 			if (rnd(w) % 3 == 0)
 				assert_int_equal(batch(w, 300000), 0);
 		}
-		wait_ms(w, 150);
+		ahead_break(w->raid);
+		wait_ms(w, 5);
 		end(w);
 	}
 }
