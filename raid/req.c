@@ -262,7 +262,7 @@ req_end(struct raid_req *req)
 {
 	struct raid *raid = req->raid;
 	struct io *orig = req->orig;
-	int result = raid->failed ? -EIO : req->result;
+	int result = raid->failed ? -ENODEV : req->result;
 
 	assert(result <= 0);
 	if (req->grave != NULL) {	/* whatever else there was */
@@ -344,7 +344,7 @@ raid_submit(struct blk *blk, struct io *io)
 	struct raid *raid = container_of(blk, struct raid, blk);
 
 	if (raid->failed) {
-		io_end(io, -EIO);
+		io_end(io, -ENODEV);
 		return;
 	}
 	if (io->kind == IO_STATUS) {

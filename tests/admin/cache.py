@@ -172,7 +172,7 @@ def test_data_that_cannot_be_written_is_told():
             b.ok("disk", "fault", b.path(disk), "--kind", "error", "--on",
                  "write")
         status, sense = s.command([0x35], length=0)
-        assert status == 2 and sense[2] & 15 == 3, sense.hex()
+        assert status == 2 and sense[2] & 15 == 2, sense.hex()
         assert "cannot be stored" in b.ctl("status").out
         status, sense = s.command([0x2A] + [0] * 7 + [BLOCKS, 0],
                                   out=pattern(1))

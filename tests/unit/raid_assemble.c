@@ -507,7 +507,7 @@ two_members_lost_at_once_come_back_without_rebuild(void **state)
 	for (unsigned i = 0; i < 2; i++)
 		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
 		    .err = ENODEV });
-	assert_int_equal(do_write(raid_blk(w->raid), 0, 512, 1, 0), -EIO);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 512, 1, 0), -ENODEV);
 	assert_int_equal(array_stop(w), EIO);
 	for (unsigned i = 0; i < 2; i++)
 		blk_fault_clear(w->fault[i]);

@@ -53,7 +53,7 @@ pull_all(struct world *w)
 	for (unsigned i = 0; i < w->n; i++)
 		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
 		    .err = ENODEV });
-	assert_int_equal(do_write(raid_blk(w->raid), 0, 512, 0, 0), -EIO);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 512, 0, 0), -ENODEV);
 	assert_int_equal(array_stop(w), EIO);
 	for (unsigned i = 0; i < w->n; i++)
 		blk_fault_clear(w->fault[i]);

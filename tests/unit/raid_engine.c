@@ -87,8 +87,8 @@ two_lost_members_stop_everything(void **state)
 		add_fault(w, i, (struct fault_rule){ .action = FAULT_ERROR,
 		    .err = ENODEV });
 	assert_true(batch(w, 400 * 1024) > 0);
-	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 1, 0), -EIO);
-	assert_int_equal(do_flush(raid_blk(w->raid)), -EIO);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 1, 0), -ENODEV);
+	assert_int_equal(do_flush(raid_blk(w->raid)), -ENODEV);
 	raid_get_info(w->raid, &info);
 	assert_true(info.failed);
 	assert_int_equal(world_stop(w), EIO);

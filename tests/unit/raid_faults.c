@@ -710,7 +710,7 @@ two_members_that_return_together_need_no_rebuild(void **state)
 		while (do_write(raid_blk(w->raid), 0, 8 * CHUNK, 'n', 0) == 0)
 			memset(w->model, 'n', 8 * CHUNK);
 		assert_int_equal(do_write(raid_blk(w->raid), 20 * CHUNK, 512,
-		    'n', 0), -EIO);
+		    'n', 0), -ENODEV);
 		raid_get_info(w->raid, &info);
 		assert_true(info.failed);
 		assert_int_equal(array_stop(w), EIO);

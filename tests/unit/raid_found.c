@@ -228,7 +228,7 @@ a_log_is_kept_until_it_is_recorded_who_is_missing(void **state)
 		    .len = 4096 });
 	/* The next row with the same parity member. */
 	assert_int_equal(do_write(raid_blk(w->raid), 3 * row, CHUNK, 'b', 0),
-	    -EIO);
+	    -ENODEV);
 	(void)array_stop(w);
 	for (unsigned i = 0; i < w->n; i++)
 		blk_fault_clear(w->fault[i]);
@@ -309,7 +309,7 @@ reads_that_wait_for_memory_end_when_the_array_fails(void **state)
 	alarm(30);
 	for (unsigned i = 0; i < 3; i++) {
 		loop_run_op(w->loop, &w->io[i].op);
-		assert_int_equal(w->io[i].io.result, -EIO);
+		assert_int_equal(w->io[i].io.result, -ENODEV);
 	}
 	alarm(0);
 	world_stop(w);

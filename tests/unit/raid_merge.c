@@ -181,7 +181,7 @@ riders_share_the_fate_of_the_write(void **state)
 		    4096, data + i * 4096, i == 7 ? IO_FUA : 0);
 	for (unsigned i = 0; i < 16; i++) {
 		loop_run_op(w->loop, &io[i].op);
-		assert_int_equal(io[i].io.result, -EIO);
+		assert_int_equal(io[i].io.result, -ENODEV);
 	}
 	assert_int_equal(world_stop(w), EIO);
 }

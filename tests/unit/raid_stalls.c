@@ -439,7 +439,7 @@ a_lent_read_of_a_failed_array_ends(void **state)
 	member_fail(&w->raid->member[3], "test");
 	for (unsigned i = 0; i < 8; i++) {
 		loop_run_op(w->loop, &l[i].op);
-		assert_int_equal(l[i].io.result, -EIO);
+		assert_int_equal(l[i].io.result, -ENODEV);
 		buf_release(&l[i].buf);
 	}
 	for (unsigned i = 0; i < 2; i++)
