@@ -75,7 +75,7 @@ const struct verb_schema verb_schemas[] = {
 	    ARGS({ "path", ARG_TEXT, ARG_REQUIRED | ARG_POSITION, "PATH",
 	    "member of a pool" },
 	    { "kind", ARG_TEXT, ARG_REQUIRED, "KIND",
-	    "error, delay, stall, torn, lost, corrupt or clear" },
+	    "error, gone, delay, stall, torn, lost, corrupt or clear" },
 	    { "on", ARG_TEXT, 0, "IO", "only on read, write or flush" },
 	    { "offset", ARG_NUMBER, 0, "BYTES", "first byte concerned" },
 	    { "length", ARG_NUMBER, 0, "BYTES", "how many, 0 = to the end" },

@@ -268,19 +268,21 @@ fault_rule(struct req *req, struct fault_rule *rule)
 		[FAULT_LOST] = "lost", [FAULT_CORRUPT] = "corrupt",
 	};
 	const char *kind = arg_text(req, "kind"), *on = arg_text(req, "on");
+	bool gone = strcmp(kind, "gone") == 0;
 	unsigned i;
 
-	for (i = 0; i < nitems(kinds) && strcmp(kinds[i], kind) != 0; i++)
-		;
+	for (i = 0; !gone && i < nitems(kinds); i++)
+		if (strcmp(kinds[i], kind) == 0)
+			break;
 	if (i == nitems(kinds)) {
 		err_set(&req->err, EINVAL, "there is no fault \"%.40s\"",
 		    kind);
-		err_hint(&req->err, "Faults are error, delay, stall, torn, "
-		    "lost and corrupt; clear ends them.");
+		err_hint(&req->err, "Faults are error, gone, delay, stall, "
+		    "torn, lost and corrupt; clear ends them.");
 		return false;
 	}
 	rule->action = (enum fault_action)i;
-	rule->err = EIO;
+	rule->err = gone ? ENODEV : EIO;
 	if (on == NULL)
 		rule->kinds = 0;
 	else if (strcmp(on, "read") == 0)
