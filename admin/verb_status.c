@@ -494,7 +494,7 @@ static json_t *
 member_stats(const struct raid_member_info *m)
 {
 	return json_pack("{s:s, s:I, s:I, s:o, s:o, s:I, s:I, s:I, s:I, s:I, "
-	    "s:o, s:o}",
+	    "s:I, s:I, s:o, s:o}",
 	    "path", m->path, "reads", (json_int_t)m->reads,
 	    "writes", (json_int_t)m->writes,
 	    "read_bytes", json_bytes(m->read_bytes),
@@ -504,6 +504,8 @@ member_stats(const struct raid_member_info *m)
 	    "corrected_errors", (json_int_t)m->corrected_errors,
 	    "stalls", (json_int_t)m->stalls,
 	    "bad_bytes", (json_int_t)m->bad_bytes,
+	    "read_us", (json_int_t)(m->read_ns / 1000),
+	    "write_us", (json_int_t)(m->write_ns / 1000),
 	    "read_latency_log2_us", counts(m->latency, RAID_LATENCIES),
 	    "write_latency_log2_us",
 	    counts(m->write_latency, RAID_LATENCIES));

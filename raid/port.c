@@ -75,14 +75,17 @@ any_old(const struct member *m)
 static void
 note_end(struct member *m, const struct port_io *p)
 {
-	uint64_t now = loop_now(m->raid->loop);
-	unsigned slot = latency_slot(now - p->start_ns, RAID_LATENCIES);
+	uint64_t now = loop_now(m->raid->loop), ns = now - p->start_ns;
+	unsigned slot = latency_slot(ns, RAID_LATENCIES);
 
 	m->ended_ns = now;
-	if (p->io.kind == IO_READ)
+	if (p->io.kind == IO_READ) {
+		m->read_ns += ns;
 		m->latency[slot]++;
-	else if (p->io.kind == IO_WRITE || p->io.kind == IO_ZERO)
+	} else if (p->io.kind == IO_WRITE || p->io.kind == IO_ZERO) {
+		m->write_ns += ns;
 		m->write_latency[slot]++;
+	}
 	if (m->late == 0 || any_old(m))
 		return;
 	m->late = 0;

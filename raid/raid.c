@@ -338,6 +338,8 @@ member_info(const struct member *m, struct raid_member_info *info)
 	info->read_bytes = m->read_bytes;
 	info->write_bytes = m->write_bytes;
 	info->stalls = m->stalls;
+	info->read_ns = m->read_ns;
+	info->write_ns = m->write_ns;
 	info->bad_bytes = bblog_sectors(&m->bblog) * SECTOR;
 	memcpy(info->latency, m->latency, sizeof(info->latency));
 	memcpy(info->write_latency, m->write_latency,

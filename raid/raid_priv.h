@@ -67,6 +67,7 @@ struct member {
 	TAILQ_HEAD(, port_io) inflight;	/* requests to its disk, by age */
 	uint64_t ended_ns;		/* when one ended last */
 	unsigned late;			/* one is past the deadline */
+	uint64_t read_ns, write_ns;
 	uint64_t stalls, latency[RAID_LATENCIES];
 	uint64_t write_latency[RAID_LATENCIES];
 };

@@ -56,12 +56,45 @@ static const struct family member_families[] = {
 	    "read_errors", 1 },
 	{ "dozo_member_write_errors_total", "counter", "Failed writes",
 	    "write_errors", 1 },
+	{ "dozo_member_corrected_errors_total", "counter",
+	    "Sectors that could not be read and were rewritten",
+	    "corrected_errors", 1 },
+	{ "dozo_member_stalls_total", "counter",
+	    "Requests that missed the deadline", "stalls", 1 },
+	{ "dozo_member_bad_bytes", "gauge", "Listed in its bad-block log",
+	    "bad_bytes", 1 },
 };
 static const struct family pool_families[] = {
 	{ "dozo_pool_size_bytes", "gauge", "Usable size", "size", 1 },
 	{ "dozo_pool_used_bytes", "gauge", "Allocated", "used", 1 },
 	{ "dozo_pool_degraded_members", "gauge", "Members missing or failed",
 	    "degraded", 1 },
+};
+/* Of stats.pools. */
+static const struct family array_families[] = {
+	{ "dozo_pool_full_stripe_writes_total", "counter",
+	    "Rows written whole", "full_writes", 1 },
+	{ "dozo_pool_read_modify_writes_total", "counter",
+	    "Rows written after reading the old data and parity",
+	    "rmw_writes", 1 },
+	{ "dozo_pool_reconstruct_writes_total", "counter",
+	    "Rows written after reading the rest of the data",
+	    "rcw_writes", 1 },
+	{ "dozo_pool_prereads_total", "counter",
+	    "Reads of members that writes needed", "prereads", 1 },
+	{ "dozo_pool_merged_writes_total", "counter",
+	    "Parts of writes that another one took along", "merged_writes",
+	    1 },
+	{ "dozo_pool_degraded_reads_total", "counter",
+	    "Reads answered by reconstruction", "degraded_reads", 1 },
+	{ "dozo_pool_log_headers_total", "counter",
+	    "Headers written to the partial parity log", "ppl_headers", 1 },
+	{ "dozo_pool_log_entries_total", "counter",
+	    "Rows in them; entries per header is the depth", "ppl_entries",
+	    1 },
+	{ "dozo_pool_mismatched_blocks", "gauge",
+	    "Blocks of 4 KiB with wrong parity, last scrub", "mismatches",
+	    1 },
 };
 /* Of stats.cache. */
 static const struct family cache_families[] = {
@@ -145,12 +178,49 @@ print_volumes(FILE *out, const json_t *stats)
 	}
 }
 
-/* One histogram: counts of what took less than 2^i us. */
+/* Two labels, each the text at `key` of an object. */
+struct labels {
+	struct { const char *name; const json_t *obj; const char *key; } of[2];
+};
+
 static void
-print_buckets(FILE *out, const char *name, const json_t *volume,
-    const char *key, const char *sum_key)
+print_labels(FILE *out, const struct labels *labels)
 {
-	const json_t *counts = json_object_get(volume, key);
+	for (size_t i = 0; i < nitems(labels->of); i++) {
+		if (i > 0)
+			fputc(',', out);
+		print_label(out, labels->of[i].name, labels->of[i].obj,
+		    labels->of[i].key);
+	}
+}
+
+static const struct histogram {
+	const char *name, *help, *key, *sum;
+} volume_histograms[] = {
+	{ "dozo_volume_read_latency_seconds", "How long READ commands took",
+	    "read_latency_log2_us", "read_us" },
+	{ "dozo_volume_write_latency_seconds", "How long WRITE commands took",
+	    "write_latency_log2_us", "write_us" },
+}, member_histograms[] = {
+	{ "dozo_member_read_latency_seconds", "How long reads of it took",
+	    "read_latency_log2_us", "read_us" },
+	{ "dozo_member_write_latency_seconds", "How long writes to it took",
+	    "write_latency_log2_us", "write_us" },
+};
+
+static void
+print_histogram_head(FILE *out, const struct histogram *h)
+{
+	fprintf(out, "# HELP %s %s.\n# TYPE %s histogram\n", h->name,
+	    h->help, h->name);
+}
+
+/* Counts of what took less than 2^i us. */
+static void
+print_buckets(FILE *out, const struct histogram *h, const json_t *obj,
+    const struct labels *labels)
+{
+	const json_t *counts = json_object_get(obj, h->key);
 	double total = 0;
 
 	for (size_t i = 0; i <= json_array_size(counts); i++) {
@@ -158,44 +228,43 @@ print_buckets(FILE *out, const char *name, const json_t *volume,
 
 		if (!last)
 			total += number(json_array_get(counts, i));
-		fprintf(out, "%s_bucket{", name);
-		print_label(out, "pool", volume, "pool");
-		print_label(out, ",volume", volume, "name");
+		fprintf(out, "%s_bucket{", h->name);
+		print_labels(out, labels);
 		if (last)
 			fprintf(out, ",le=\"+Inf\"} %.15g\n", total);
 		else
 			fprintf(out, ",le=\"%.15g\"} %.15g\n",
 			    1e-6 * (double)(UINT64_C(1) << MIN(i, 63)), total);
 	}
-	fprintf(out, "%s_sum{", name);
-	print_label(out, "pool", volume, "pool");
-	print_label(out, ",volume", volume, "name");
-	fprintf(out, "} %.15g\n%s_count{", 1e-6 * number(json_object_get(
-	    volume, sum_key)), name);
-	print_label(out, "pool", volume, "pool");
-	print_label(out, ",volume", volume, "name");
+	fprintf(out, "%s_sum{", h->name);
+	print_labels(out, labels);
+	fprintf(out, "} %.15g\n%s_count{", 1e-6 * number(json_object_get(obj,
+	    h->sum)), h->name);
+	print_labels(out, labels);
 	fprintf(out, "} %.15g\n", total);
 }
 
 static void
 print_latencies(FILE *out, const json_t *stats)
 {
-	static const struct { const char *name, *help, *key, *sum; } list[] = {
-		{ "dozo_volume_read_latency_seconds", "READ commands",
-		    "read_latency_log2_us", "read_us" },
-		{ "dozo_volume_write_latency_seconds", "WRITE commands",
-		    "write_latency_log2_us", "write_us" },
-	};
-	const json_t *volume;
-	size_t n;
+	const json_t *obj, *pool;
+	size_t i, j;
 
-	for (size_t i = 0; i < nitems(list); i++) {
-		fprintf(out, "# HELP %s How long %s took.\n# TYPE %s "
-		    "histogram\n", list[i].name, list[i].help, list[i].name);
-		json_array_foreach(json_object_get(stats, "volumes"), n,
-		    volume)
-			print_buckets(out, list[i].name, volume, list[i].key,
-			    list[i].sum);
+	for (size_t n = 0; n < nitems(volume_histograms); n++) {
+		print_histogram_head(out, &volume_histograms[n]);
+		json_array_foreach(json_object_get(stats, "volumes"), i, obj)
+			print_buckets(out, &volume_histograms[n], obj,
+			    &(struct labels){ { { "pool", obj, "pool" },
+			    { "volume", obj, "name" } } });
+	}
+	for (size_t n = 0; n < nitems(member_histograms); n++) {
+		print_histogram_head(out, &member_histograms[n]);
+		json_array_foreach(json_object_get(stats, "pools"), i, pool)
+			json_array_foreach(json_object_get(pool, "members"),
+			    j, obj)
+				print_buckets(out, &member_histograms[n], obj,
+				    &(struct labels){ { { "pool", pool,
+				    "name" }, { "member", obj, "path" } } });
 	}
 }
 
@@ -223,16 +292,17 @@ print_members(FILE *out, const json_t *stats)
 }
 
 static void
-print_pools(FILE *out, const json_t *status)
+print_pools(FILE *out, const json_t *pools, const struct family *families,
+    size_t nfamilies)
 {
 	const json_t *pool;
 	size_t i;
 
-	for (size_t n = 0; n < nitems(pool_families); n++) {
-		const struct family *f = &pool_families[n];
+	for (size_t n = 0; n < nfamilies; n++) {
+		const struct family *f = &families[n];
 
 		print_head(out, f);
-		json_array_foreach(json_object_get(status, "pools"), i, pool) {
+		json_array_foreach(pools, i, pool) {
 			if (json_object_get(pool, f->key) == NULL)
 				continue;
 			fprintf(out, "%s{", f->name);
@@ -285,7 +355,10 @@ metrics_text(const json_t *status, const json_t *stats)
 	if (out == NULL)
 		return NULL;
 	print_box(out, status);
-	print_pools(out, status);
+	print_pools(out, json_object_get(status, "pools"), pool_families,
+	    nitems(pool_families));
+	print_pools(out, json_object_get(stats, "pools"), array_families,
+	    nitems(array_families));
 	print_volumes(out, stats);
 	print_latencies(out, stats);
 	print_members(out, stats);

@@ -385,6 +385,11 @@ def test_counters_of_the_array_are_told():
         assert pool["ppl_depth"] == pool["ppl_entries"] / \
             pool["ppl_headers"], pool
         assert pool["merged_writes"] >= 0 and pool["events"] > 0
+        assert pool["prereads"] > 0 and pool["full_writes"] >= 0, pool
+        for m in pool["members"]:
+            for what in ("read", "write"):
+                assert len(m[f"{what}_latency_log2_us"]) == 28, m
+                assert m[f"{what}_us"] >= 0, m
         assert sum(sum(m["read_latency_log2_us"])
                    for m in pool["members"]) > 0, pool
         # An error that the disk gives is counted.

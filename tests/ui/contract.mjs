@@ -229,6 +229,11 @@ await test('each change of storage can be asked as a dry run, each object guarde
 await test('metrics are what Prometheus reads: one type a family, buckets that grow', async () => {
 	const { text } = await box.call('GET', '/metrics', { headers: user });
 	const types = new Map([...text.matchAll(/^# TYPE (\S+) (counter|gauge|histogram)$/gm)].map(([, name, type]) => [name, type]));
+	for (const what of ['reads_total', 'corrected_errors_total', 'stalls_total', 'bad_bytes', 'read_latency_seconds_count', 'write_latency_seconds_sum'])
+		same(`${what} of each member`, text.match(new RegExp(`^dozo_member_${what}\\{pool="tank",member="[^"]+"\\} `, 'gm'))?.length, 4);
+	for (const what of ['full_stripe_writes', 'read_modify_writes', 'reconstruct_writes', 'prereads', 'merged_writes', 'degraded_reads', 'log_headers', 'log_entries'])
+		ok(what, text.includes(`\ndozo_pool_${what}_total{pool="tank"} `));
+	ok('mismatches', text.includes('\ndozo_pool_mismatched_blocks{pool="tank"} 0'));
 	same('families', types.size, (text.match(/^# TYPE /gm) ?? []).length);
 	let bound = 0, count = 0, buckets = 0;
 	for (const line of text.trimEnd().split('\n').filter((x) => !x.startsWith('#'))) {
