@@ -9,6 +9,7 @@
  *	refuse=N@OFFSET+LEN	from now on image N fails writes there
  *	fail=ROLE		treat that member as faulty
  *	add=IMAGE		give the array one more disk
+ *	use=OFFSET+LEN		a rebuild takes these bytes of the array first
  *	replace=ROLE:IMAGE	give it one to replace that member by copy
  *	policy=POLICY		change the consistency policy
  *	wait=MS			do nothing for a while
@@ -38,6 +39,7 @@ struct tool {
 	struct raid *raid;
 	struct raid_spec spec;
 	bool degraded, crash, lost;
+	uint64_t used, used_end;
 	struct blk *blks[RAID_MEMBERS_MAX * 2];
 	unsigned nblks;
 };
@@ -239,6 +241,27 @@ cmd_add(struct tool *tool, const char *path)
 		die(&add.err);
 }
 
+static uint64_t
+next_used(void *arg, uint64_t off, uint64_t *end)
+{
+	const struct tool *tool = arg;
+
+	*end = tool->used_end;
+	return off < tool->used_end ? MAX(off, tool->used) : UINT64_MAX;
+}
+
+static void
+cmd_use(struct tool *tool, const char *arg)
+{
+	char *len;
+
+	tool->used = strtoull(arg, &len, 0);
+	if (*len != '+')
+		exit(2);
+	tool->used_end = tool->used + strtoull(len + 1, NULL, 0);
+	raid_set_used(tool->raid, next_used, tool);
+}
+
 static void
 cmd_replace(struct tool *tool, char *arg)
 {
@@ -339,6 +362,8 @@ run_command(struct tool *tool, char *cmd)
 		cmd_fail(tool, arg);
 	else if (strcmp(cmd, "add") == 0 && arg != NULL)
 		cmd_add(tool, arg);
+	else if (strcmp(cmd, "use") == 0 && arg != NULL)
+		cmd_use(tool, arg);
 	else if (strcmp(cmd, "replace") == 0 && arg != NULL)
 		cmd_replace(tool, arg);
 	else if (strcmp(cmd, "policy") == 0 && arg != NULL)

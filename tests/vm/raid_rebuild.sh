@@ -12,7 +12,8 @@ vm_ready
 dozo_dir vm-rebuild
 
 head -c 3000320 /dev/urandom >"$DOZO_DIR/data"
-# name:members:policy:member lost by us:in Linux:ms that we rebuild
+# name:members:policy:member lost by us:in Linux:ms that we rebuild.  We begin
+# in the middle; md is told of nothing before that is filled from the start on.
 arrays="r3:3:resync:1:0:10 l3:3:ppl:2:1:0 l4:4:ppl:0:2:20 r4:4:resync:3:1:40"
 specs=
 set --
@@ -30,10 +31,12 @@ for array in $arrays; do
 	# shellcheck disable=SC2086
 	check "$name: a member fails, a disk is added" "$raidtool" \
 	    -p "$policy" "create,write=$DOZO_DIR/data@66048,fail=$lost,\
-write=$DOZO_DIR/data@1000448,add=$DOZO_DIR/$name-add.img,wait=$ms" \
-	    $images || continue
-	echo "# $name:" "$(mdadm --examine "$DOZO_DIR/$name-add.img" |
-	    grep 'Recovery Offset' || echo rebuilt at once)"
+write=$DOZO_DIR/data@1000448,use=2097152+1048576,\
+add=$DOZO_DIR/$name-add.img,wait=$ms" $images || continue
+	valid=$(mdadm --examine "$DOZO_DIR/$name-add.img" |
+	    sed -n 's/.*Recovery Offset : \([0-9]*\) sectors/\1/p')
+	echo "# $name: filled from the start on: ${valid:-all} sectors"
+	[ "$ms" != 0 ] || same "$name: md is told of nothing" "$valid" 0
 	rm "$DOZO_DIR/$name-$lost.img"
 	for image in "$DOZO_DIR/$name"-*.img; do
 		set -- "$@" --drive "$image"
