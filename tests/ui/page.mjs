@@ -254,7 +254,7 @@ await test('a disk fails: banner on every page, tab title, advice', async () => 
 const slow = (ms) => box.json('pool', 'list')[0].members.filter((m) => m.state === 'in-sync').forEach(({ path }) =>
 	(ms ? box.ctl('disk', 'fault', path, '--kind', 'delay', '--on', 'read', '--delay-ms', ms) : box.ctl('disk', 'fault', path, '--kind', 'clear')));
 await test('the failed disk is replaced: which goes, which comes, how far', async () => {
-	slow(200);
+	slow(500);
 	const fresh = box.disk('fresh.img');
 	await go(page, '/pools/tank');
 	await button(page, 'Replace…').first().click();
@@ -285,7 +285,7 @@ await test('the failed disk is replaced: which goes, which comes, how far', asyn
 	ok('the new disk is a member', box.json('pool', 'status', 'tank').members.some((m) => m.path === fresh && m.state === 'in-sync'));
 });
 await test('a disk that works is replaced by copy; the pool stays redundant', async () => {
-	slow(200);
+	slow(500);
 	const next = box.disk('next.img');
 	await go(page, '/pools/tank');
 	await page.getByRole('row', { name: /disk3.img/ }).getByRole('button', { name: 'Replace…' }).click();
@@ -305,7 +305,7 @@ await test('a disk that works is replaced by copy; the pool stays redundant', as
 	ok('the new one is in, the old one out', members.some((m) => m.path === next && m.state === 'in-sync') && !members.some((m) => m.path === disks[3] && m.role >= 0));
 });
 await test('parity is checked, and the check is stopped', async () => {
-	slow(40);
+	slow(200);
 	await go(page, '/pools/tank');
 	await button(page, 'Check…').click();
 	await button(page, 'Check').click();
@@ -321,14 +321,14 @@ await test('parity is checked, and the check is stopped', async () => {
 await test('a volume that takes long shows how far it is, and is stopped', async () => {
 	const members = box.json('pool', 'status', 'tank').members.filter((m) => m.role >= 0).map((m) => m.path);
 	for (const path of members)
-		box.ctl('disk', 'fault', path, '--kind', 'delay', '--delay-ms', '600');
+		box.ctl('disk', 'fault', path, '--kind', 'delay', '--delay-ms', '3000', '--offset', String(16 << 20));
 	await go(page, '/volumes');
 	await button(page, 'New volume').click();
 	const dialog = page.getByRole('dialog');
 	await dialog.getByLabel('Name', { exact: true }).fill('slow');
 	await dialog.getByLabel('Size').fill('90M');
 	await button(page, 'Create volume').click();
-	await dialog.waitFor({ state: 'detached' });
+	await dialog.waitFor({ state: 'detached', timeout: 30000 });
 	await heading(page, 'New volume: tank/slow').waitFor();
 	await page.getByText(/^\d.* %/).first().waitFor();
 	await page.getByRole('link', { name: /New volume: \d/ }).waitFor();
