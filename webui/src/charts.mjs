@@ -25,9 +25,9 @@ function Chart({ title, unit, series, data, span }) {
 		const axis = { stroke: color('--soft'), grid: { stroke: color('--line'), width: 1 }, ticks: { show: false } };
 		const live = plot.current = new uPlot({
 			width: box.current.clientWidth, height: 150, cursor: { y: false, drag: { x: false } }, legend: { show: false },
-			scales: { x: { range: (u) => { const end = u.data[0].at(-1) ?? Date.now() / 1000; return [end - width.current, end]; } },
+			scales: { x: { time: false, range: (u) => { const end = u.data[0].at(-1) ?? Date.now() / 1000; return [end - width.current, end]; } },
 				y: { range: (u, low, high) => [0, Math.max(high * 1.1, .1)] } },
-			axes: [{ ...axis, size: 28, space: 60, values: (u, v) => v.map((x) => new Date(x * 1000).toTimeString().slice(0, 5)) },
+			axes: [{ ...axis, size: 28, space: 60, incrs: [60, 120, 300, 600, 900, 1800], values: (u, v) => v.map((x) => new Date(x * 1000).toTimeString().slice(0, 5)) },
 				{ ...axis, size: 56, values: (u, v) => v.map((x) => number(x, 2)) }],
 			series: [{}, ...series.map(([label, tone, dashed]) => ({ label, stroke: color(tone), width: 1.5, spanGaps: false,
 				dash: dashed ? [5, 3] : undefined, points: { show: true, size: 4, filter: alone } }))],
