@@ -52,7 +52,7 @@ add_members(struct history *h, const struct dozo_pool *pool)
 		if (m->path[0] != '\0')
 			history_add(h, m->path, &(struct history_counts){
 			    m->reads, m->writes, m->read_bytes,
-			    m->write_bytes, m->latency, NULL });
+			    m->write_bytes, m->latency, m->write_latency });
 	}
 }
 

@@ -352,6 +352,8 @@ await test('charts show the disks, and the last hour', async () => {
 	await until('there is history', async () => box.json('history', disks[1]).length > 2, 30);
 	await page.waitForTimeout(500);
 	ok('values', /disk1.img [\d.]+/.test(await chart.getAttribute('aria-label')));
+	await page.getByRole('img', { name: /^Write latency p99: .*disk1.img/ }).waitFor();
+	ok('writes of members are known', box.json('history', disks[1]).some((x) => x.write_p99_us >= 0));
 	await shot(page, '19-hour');
 	await button(page, '5 minutes').click();
 });

@@ -111,5 +111,7 @@ export function MemberCharts({ paths }) {
 		<${Chart} title=${t('Operations')} unit="IOPS" series=${series} span=${span} data=${[times, ...all(['reads', 'writes'])]} />
 		<${Chart} title=${t('Throughput')} unit="MB/s" series=${series} span=${span} data=${[times, ...all(['read_bytes', 'write_bytes'], 1e-6)]} />
 		<${Chart} title=${t('Read latency') + ' p50'} unit="ms" series=${series} span=${span} data=${[times, ...all(['r50'])]} />
-		<${Chart} title=${t('Read latency') + ' p99'} unit="ms" series=${series} span=${span} data=${[times, ...all(['r99'])]} /></div>`;
+		<${Chart} title=${t('Read latency') + ' p99'} unit="ms" series=${series} span=${span} data=${[times, ...all(['r99'])]} />
+		<${Chart} title=${t('Write latency') + ' p50'} unit="ms" series=${series} span=${span} data=${[times, ...all(['w50'])]} />
+		<${Chart} title=${t('Write latency') + ' p99'} unit="ms" series=${series} span=${span} data=${[times, ...all(['w99'])]} /></div>`;
 }
