@@ -194,6 +194,7 @@ make_req(struct conn *c, const json_t *json, struct err *err)
 	const char *name = json_string_value(json_object_get(json, "verb"));
 	const char *match = json_string_value(json_object_get(json,
 	    "if_match"));
+	const char *by = json_string_value(json_object_get(json, "by"));
 	json_t *args = json_object_get(json, "args");
 	const json_t *dry_run = json_object_get(json, "dry_run");
 	const struct verb *verb;
@@ -223,6 +224,11 @@ make_req(struct conn *c, const json_t *json, struct err *err)
 	}
 	req->dry_run = json_is_true(dry_run);
 	req->uid = sock_peer_uid(c->sock);
+	if (by != NULL && ident_name_ok("user", by, NULL))
+		snprintf(req->by, sizeof(req->by), "%s", by);
+	else
+		snprintf(req->by, sizeof(req->by), req->uid == 0 ? "root" :
+		    "uid %d", (int)req->uid);
 	if (match != NULL)
 		snprintf(req->if_match, sizeof(req->if_match), "%s", match);
 	return req;

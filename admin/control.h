@@ -3,7 +3,7 @@
  * The control socket: one JSON object per line in each direction.
  *
  *	> {"id":1,"verb":"volume.create","args":{...},"dry_run":true,
- *	   "if_match":"..."}
+ *	   "if_match":"...","by":"the user of the page"}
  *	< {"id":1,"ok":true,"result":{...}}
  *	< {"id":1,"ok":true,"job":{...}}
  *	< {"id":1,"ok":false,"error":{"code":"conflict","text":"...",

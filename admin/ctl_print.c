@@ -521,6 +521,21 @@ print_short(const json_t *status)
 	    n > 0 ? json_text(json_array_get(problems, 0), "text") : "");
 }
 
+/* "2026-01-01 12:00:00 root: volume.delete tank/v: it is mapped" */
+static void
+print_change(const char *when, const json_t *data)
+{
+	printf("%s %s: %s %s%s%s", when, json_text(data, "by"),
+	    json_text(data, "verb"), json_text(data, "object"),
+	    json_object_get(data, "host") != NULL ? " host " : "",
+	    json_text(data, "host"));
+	if (json_is_true(json_object_get(data, "ok")))
+		printf("\n");
+	else
+		printf(": %s. %s\n", json_text(data, "text"),
+		    json_text(data, "hint"));
+}
+
 void
 ctl_print_event(const json_t *event)
 {
@@ -528,6 +543,10 @@ ctl_print_event(const json_t *event)
 	char when[32];
 
 	print_time(json_num(event, "time_s"), when, sizeof(when));
+	if (strcmp(json_text(event, "event"), "change") == 0) {
+		print_change(when, data);
+		return;
+	}
 	printf("%s %s", when, json_text(event, "event"));
 	for (void *it = json_object_iter((json_t *)(uintptr_t)data); it;
 	    it = json_object_iter_next((json_t *)(uintptr_t)data, it)) {

@@ -46,6 +46,21 @@ keep_line(struct dozo *d, enum log_level level, enum log_area area,
 	e->nlines++;
 }
 
+/* An array tells its listener and the log; once is enough. */
+static bool
+is_told(const struct events *e, const char *line)
+{
+	const json_t *last = e->ring[e->last_seq % EVENTS_KEPT];
+	const char *kind = json_string_value(json_object_get(last, "event"));
+	const char *text = json_string_value(json_object_get(json_object_get(
+	    last, "data"), "text"));
+	size_t len = text != NULL ? strlen(text) : 0;
+
+	return kind != NULL && strcmp(kind, "array") == 0 && len > 0 &&
+	    strlen(line) >= len && strcmp(line + strlen(line) - len, text) ==
+	    0;
+}
+
 static void
 events_log(void *arg, enum log_level level, enum log_area area,
     const char *text)
@@ -53,7 +68,8 @@ events_log(void *arg, enum log_level level, enum log_area area,
 	struct dozo *d = arg;
 
 	keep_line(d, level, area, text);
-	if (level > LOG_L_WARN || d->events->busy)
+	if (level > LOG_L_WARN || d->events->busy ||
+	    is_told(d->events, text))
 		return;
 	event_emit(d, "log", json_pack("{s:s, s:s, s:s}", "level",
 	    level == LOG_L_ERR ? "error" : "warning",

@@ -256,7 +256,6 @@ array_event(void *arg, const char *what)
 	array_task_note(pool);
 	if (members_moved(pool))
 		reservations_changed(pool->dozo);
-	/* The array has logged it. */
 	event_emit(pool->dozo, "array", json_pack("{s:s, s:s}", "pool",
 	    pool->name, "text", what));
 }

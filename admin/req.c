@@ -300,6 +300,23 @@ req_about(const struct req *req)
 	return text != NULL ? text : "";
 }
 
+/* Who did what to what; if it could not be, why, and what to do. */
+static json_t *
+change_json(const struct req *req)
+{
+	json_t *json = json_pack("{s:s, s:s, s:b, s:s}", "verb",
+	    req->verb->name, "object", req_about(req), "ok",
+	    !err_is(&req->err), "by", req->by);
+	const json_t *host = json_object_get(req->args, "host");
+
+	if (host != NULL)
+		json_object_set(json, "host", (json_t *)(uintptr_t)host);
+	if (err_is(&req->err))
+		json_object_update_new(json, json_pack("{s:s, s:s}", "text",
+		    req->err.text, "hint", req->err.hint));
+	return json;
+}
+
 static void
 req_finished(struct req *req)
 {
@@ -311,13 +328,10 @@ req_finished(struct req *req)
 	req->ended = true;
 	req->end_ns = loop_now(d->loop);
 	if ((req->schema->flags & VERB_CHANGE) != 0 && !req->dry_run) {
-		log_info("verb=%s object=%s uid=%d: %s", req->verb->name,
-		    req_about(req), (int)req->uid,
+		log_info("verb=%s object=%s uid=%d by=%s: %s",
+		    req->verb->name, req_about(req), (int)req->uid, req->by,
 		    err_is(&req->err) ? req->err.text : "done");
-		event_emit(d, "change", json_pack("{s:s, s:s, s:b, s:s?}",
-		    "verb", req->verb->name, "object", req_about(req),
-		    "ok", !err_is(&req->err), "text",
-		    err_is(&req->err) ? req->err.text : NULL));
+		event_emit(d, "change", change_json(req));
 	}
 	if (req->is_job) {
 		assert(d->jobs->running > 0);

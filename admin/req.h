@@ -44,6 +44,7 @@ struct req {
 	json_t *args;
 	char if_match[24];		/* empty = any */
 	uid_t uid;
+	char by[NAME_SIZE];		/* who asks, as the page knows them */
 	bool dry_run;
 	bool whole;			/* pool.start: with all disks or not */
 	/* out: set by the verb */

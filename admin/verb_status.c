@@ -28,39 +28,64 @@ struct health {
 	bool degraded;			/* something is wrong */
 };
 
-static void __attribute__((format(printf, 4, 0)))
-add_problem_v(struct health *h, const char *severity, const char *hint,
-    const char *fmt, va_list ap)
+/*
+ * One more problem.  The page says it in other words and languages: it knows
+ * the code, and finds in the object returned what the text tells.
+ */
+static json_t * __attribute__((format(printf, 5, 0)))
+add_problem_v(struct health *h, const char *code, const char *severity,
+    const char *hint, const char *fmt, va_list ap)
 {
 	struct err err = { 0 };
+	json_t *json;
 
-	assert(hint != NULL && fmt[0] != '\0');
+	assert(hint != NULL && fmt[0] != '\0' && code[0] != '\0');
 	vsnprintf(err.text, sizeof(err.text), fmt, ap);
-	json_array_append_new(h->problems, json_pack("{s:s, s:s, s:s}",
-	    "severity", severity, "text", err.text, "hint", hint));
+	json = json_pack("{s:s, s:s, s:s, s:s}", "code", code, "severity",
+	    severity, "text", err.text, "hint", hint);
+	json_array_append_new(h->problems, json);
+	return json;
 }
 
-static void __attribute__((format(printf, 4, 5)))
-add_problem(struct health *h, const char *severity, const char *hint,
+static json_t * __attribute__((format(printf, 5, 6)))
+add_problem(struct health *h, const char *code, const char *severity,
+    const char *hint, const char *fmt, ...)
+{
+	va_list ap;
+	json_t *json;
+
+	va_start(ap, fmt);
+	json = add_problem_v(h, code, severity, hint, fmt, ap);
+	va_end(ap);
+	return json;
+}
+
+static json_t * __attribute__((format(printf, 5, 6)))
+problem(struct health *h, const char *code, bool failed, const char *hint,
     const char *fmt, ...)
 {
 	va_list ap;
-
-	va_start(ap, fmt);
-	add_problem_v(h, severity, hint, fmt, ap);
-	va_end(ap);
-}
-
-static void __attribute__((format(printf, 4, 5)))
-problem(struct health *h, bool failed, const char *hint, const char *fmt, ...)
-{
-	va_list ap;
+	json_t *json;
 
 	h->failed = h->failed || failed;
 	h->degraded = true;
 	va_start(ap, fmt);
-	add_problem_v(h, failed ? "failed" : "degraded", hint, fmt, ap);
+	json = add_problem_v(h, code, failed ? "failed" : "degraded", hint,
+	    fmt, ap);
 	va_end(ap);
+	return json;
+}
+
+static void
+problem_text(json_t *problem, const char *key, const char *text)
+{
+	json_object_set_new(problem, key, json_string(text));
+}
+
+static void
+problem_number(json_t *problem, const char *key, uint64_t number)
+{
+	json_object_set_new(problem, key, json_bytes(number));
 }
 
 /*
@@ -81,9 +106,11 @@ space_problem(struct health *h, const struct dozo_pool *pool,
 	for (size_t i = 0; i < nitems(step); i++) {
 		if (percent < step[i].from)
 			continue;
-		add_problem(h, step[i].severity, "Delete volumes that are not "
-		    "needed, or make another pool.", "pool %s is %u %% full",
-		    pool->name, (unsigned)MIN(percent, 100));
+		problem_number(add_problem(h, "space", step[i].severity,
+		    "Delete volumes that are not needed, or make another "
+		    "pool.", "pool %s is %u %% full", pool->name,
+		    (unsigned)MIN(percent, 100)), "percent",
+		    MIN(percent, 100));
 		return;
 	}
 }
@@ -92,6 +119,7 @@ static void
 cache_problems(struct health *h, const struct dozo_pool *pool)
 {
 	const struct dozo_volume *dv;
+	json_t *p;
 
 	assert(h->problems != NULL);
 	TAILQ_FOREACH(dv, &pool->volumes, link) {
@@ -100,12 +128,15 @@ cache_problems(struct health *h, const struct dozo_pool *pool)
 
 		if (dv->cached != NULL)
 			cache_blk_get_stats(dv->cached, &s);
-		if (s.failing)
-			problem(h, true, "Keep dozod running: the data is in "
-			    "memory only.  Bring the pool's disks back.",
-			    "volume %s: %s of written data cannot be stored",
-			    dv->cached->name, size_print(s.dirty, text,
-			    sizeof(text)));
+		if (!s.failing)
+			continue;
+		p = problem(h, "not-stored", true, "Keep dozod running: the "
+		    "data is in memory only.  Bring the pool's disks back.",
+		    "volume %s: %s of written data cannot be stored",
+		    dv->cached->name, size_print(s.dirty, text,
+		    sizeof(text)));
+		problem_text(p, "volume", dv->cached->name);
+		problem_number(p, "bytes", s.dirty);
 	}
 }
 
@@ -115,19 +146,68 @@ scrub_problems(struct health *h, const struct dozo_pool *pool)
 {
 	struct raid_scrub_record r;
 	char volumes[300];
+	json_t *p;
 
 	raid_get_scrub(pool->raid, &r);
 	scrub_volumes(pool, volumes, sizeof(volumes));
 	if (r.repair && r.state == RAID_SCRUB_CANCELLED)
-		add_problem(h, "notice", "Run `dozoctl pool scrub --repair` "
-		    "again.", "pool %s: a repair of parity was cancelled, the "
-		    "rest is as it was", pool->name);
-	if (!r.repair && r.mismatches > 0)
-		problem(h, false, "`dozoctl pool scrub --repair` makes parity "
-		    "follow the data; see `dozoctl pool status` first.",
-		    "pool %s: parity of %ju blocks differs from "
-		    "their data%s", pool->name, (uintmax_t)r.mismatches,
-		    volumes);
+		add_problem(h, "repair-cancelled", "notice", "Run `dozoctl "
+		    "pool scrub --repair` again.", "pool %s: a repair of "
+		    "parity was cancelled, the rest is as it was",
+		    pool->name);
+	if (!r.repair && r.mismatches > 0) {
+		p = problem(h, "mismatches", false, "`dozoctl pool scrub "
+		    "--repair` makes parity follow the data; see `dozoctl "
+		    "pool status` first.", "pool %s: parity of %ju blocks "
+		    "differs from their data%s", pool->name,
+		    (uintmax_t)r.mismatches, volumes);
+		problem_number(p, "blocks", r.mismatches);
+	}
+}
+
+static json_t *
+rebuild_problem(struct health *h, const struct dozo_pool *pool,
+    const struct raid_member_info *m, const struct raid_info *a)
+{
+	bool runs = a->task == RAID_TASK_REBUILD;
+	bool safe = runs && a->used_known && a->used_left == 0;
+
+	return problem(h, safe ? "rebuilding-unused" : runs ? "rebuilding" :
+	    "rebuild-stopped", false, safe ? "All used data is rebuilt; until "
+	    "unused space is, too, the loss of one more disk stops the "
+	    "pool." : runs ? "Until that is done data is "
+	    "served without redundancy." : "The rebuild does not go on: stop "
+	    "and start the pool.", "pool %s: member %d is being rebuilt: %s",
+	    pool->name, m->role, m->path);
+}
+
+static void
+member_problems(struct health *h, const struct dozo_pool *pool,
+    const struct raid_member_info *m, const struct raid_info *a)
+{
+	json_t *p = NULL;
+
+	if (m->state == RAID_MEMBER_MISSING || m->state == RAID_MEMBER_FAULTY)
+		p = problem(h, "member-lost", false, "Data is served without "
+		    "redundancy: replace the disk soon, with `dozoctl pool "
+		    "re-add` if it is the same, `pool replace` if it is new.",
+		    "pool %s: member %d is %s%s%s", pool->name, m->role,
+		    raid_member_state_name(m->state),
+		    m->path[0] != '\0' ? ": " : "", m->path);
+	if (m->state == RAID_MEMBER_REBUILDING)
+		p = rebuild_problem(h, pool, m, a);
+	if (p != NULL) {
+		problem_number(p, "member", (uint64_t)m->role);
+		problem_text(p, "path", m->path);
+	}
+	if (m->bad_bytes == 0)
+		return;
+	p = problem(h, "bad-blocks", false, "Replace the disk with `dozoctl "
+	    "pool replace`; `dozoctl pool scrub` tries those blocks once "
+	    "more.", "pool %s: %ju bytes of member %d cannot be used: %s",
+	    pool->name, (uintmax_t)m->bad_bytes, m->role, m->path);
+	problem_number(p, "bytes", m->bad_bytes);
+	problem_text(p, "path", m->path);
 }
 
 static void
@@ -140,55 +220,29 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 	if (pool->state == DOZO_POOL_BUSY)
 		return;
 	if (pool->state == DOZO_POOL_OFFLINE) {
-		problem(h, true, pool->why.hint, "pool %s is not served: %s",
+		problem(h, pool->stopped ? "pool-stopped" : "pool-offline",
+		    true, pool->why.hint, "pool %s is not served: %s",
 		    pool->name, pool->why.text);
 		return;
 	}
 	raid_get_info(pool->raid, &a);
 	pool_get_info(pool->pool, &info);
-	for (unsigned i = 0; a.failed && i < 1; i++)
-		problem(h, true, "Bring the missing disks back, then stop and "
-		    "start the pool.", "pool %s has lost too many disks",
-		    pool->name);
-	for (unsigned i = 0; i < a.nmembers; i++) {
-		if (a.member[i].state == RAID_MEMBER_MISSING ||
-		    a.member[i].state == RAID_MEMBER_FAULTY)
-			problem(h, false, "Data is served without redundancy: "
-			    "replace the disk soon, with `dozoctl pool re-add` "
-			    "if it is the same, `pool replace` if it is "
-			    "new.",
-			    "pool %s: member %d is %s%s%s", pool->name,
-			    a.member[i].role,
-			    raid_member_state_name(a.member[i].state),
-			    a.member[i].path[0] != '\0' ? ": " : "",
-			    a.member[i].path);
-		if (a.member[i].bad_bytes > 0)
-			problem(h, false, "Replace the disk with `dozoctl pool "
-			    "replace`; `dozoctl pool scrub` tries those blocks "
-			    "once more.",
-			    "pool %s: %ju bytes of member %d cannot be used: "
-			    "%s", pool->name,
-			    (uintmax_t)a.member[i].bad_bytes,
-			    a.member[i].role, a.member[i].path);
-		if (a.member[i].state == RAID_MEMBER_REBUILDING)
-			problem(h, false, a.task != RAID_TASK_REBUILD ?
-			    "The rebuild does not go on: stop and start the "
-			    "pool." : a.used_known && a.used_left == 0 ?
-			    "All used data is rebuilt; until unused space is, "
-			    "too, the loss of one more disk stops the pool." :
-			    "Until that is done data is served "
-			    "without redundancy.",
-			    "pool %s: member %d is being rebuilt: %s",
-			    pool->name, a.member[i].role, a.member[i].path);
-	}
+	if (a.failed)
+		problem(h, "pool-failed", true, "Bring the missing disks "
+		    "back, then stop and start the pool.", "pool %s has lost "
+		    "too many disks", pool->name);
+	for (unsigned i = 0; i < a.nmembers; i++)
+		member_problems(h, pool, &a.member[i], &a);
 	if (a.in_doubt > 0 && a.task != RAID_TASK_RESYNC)
-		problem(h, false, a.degraded > 0 ?
+		problem_number(problem(h, a.degraded > 0 ? "lost" : "doubt",
+		    false, a.degraded > 0 ?
 		    "What the lost member held there reads as errors until "
 		    "it is written again." :
 		    "Sectors could not be read there: replace the disk with "
 		    "read errors; `dozoctl pool scrub` tries again.",
 		    "pool %s: the parity of %ju bytes of each member is in "
-		    "doubt", pool->name, (uintmax_t)a.in_doubt);
+		    "doubt", pool->name, (uintmax_t)a.in_doubt), "bytes",
+		    a.in_doubt);
 	scrub_problems(h, pool);
 	space_problem(h, pool, &info);
 	cache_problems(h, pool);
@@ -197,6 +251,8 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 static void
 config_problems(struct health *h, struct dozo *d)
 {
+	json_t *p;
+
 	assert(h->problems != NULL && d->doc != NULL);
 	for (unsigned i = 0; i < d->doc->nmaps; i++) {
 		const struct doc_map *m = &d->doc->maps[i];
@@ -206,15 +262,18 @@ config_problems(struct health *h, struct dozo *d)
 			continue;
 		if (pool != NULL && pool->state != DOZO_POOL_ONLINE)
 			continue;	/* told as the pool's problem */
-		problem(h, false, "Unmap it, or import the pool that has "
-		    "it.", "%s/%s is mapped to host %s on target %s, but "
-		    "does not exist", m->pool, m->volume, m->host, m->target);
+		p = problem(h, "no-volume", false, "Unmap it, or import the "
+		    "pool that has it.", "%s/%s is mapped to host %s on "
+		    "target %s, but does not exist", m->pool, m->volume,
+		    m->host, m->target);
+		problem_text(p, "volume", m->volume);
+		problem_text(p, "host", m->host);
 	}
 	for (unsigned i = 0; i < d->nportals; i++) {
 		char text[140];
 
 		if (!d->portals[i].open)
-			problem(h, false, d->portals[i].why.hint,
+			problem(h, "portal", false, d->portals[i].why.hint,
 			    "portal %s is not open: %s",
 			    conf_print_addr(&d->portals[i].addr, text,
 			    sizeof(text)), d->portals[i].why.text);
@@ -271,9 +330,10 @@ verb_status(struct req *req)
 	}
 	config_problems(&h, d);
 	if (d->power_failing)
-		add_problem(&h, "warning", "Volumes with write policy "
-		    "writeback are written through, and slower, until the "
-		    "UPS software reloads dozod.", "the power is failing");
+		add_problem(&h, "battery", "warning", "Volumes with write "
+		    "policy writeback are written through, and slower, until "
+		    "the UPS software reloads dozod.", "the power is "
+		    "failing");
 	target_sessions(d->server, count_session, &sessions);
 	req->result = json_pack("{s:s, s:o, s:s, s:s, s:I, s:I, s:i, s:i, "
 	    "s:i, s:i, s:i, s:o, s:o}",

@@ -46,9 +46,10 @@ raid_tell(struct raid *raid, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	log_warn("array=%s %s", raid->spec.name, text);
+	/* In this order: who listens knows the line of the log that follows. */
 	if (raid->listener != NULL)
 		raid->listener(raid->listener_arg, text);
+	log_warn("array=%s %s", raid->spec.name, text);
 }
 
 /* --- memory --- */

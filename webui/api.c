@@ -594,6 +594,7 @@ run(struct request *rq)
 	client_call(rq->web->client, &(struct client_request){
 	    .verb = rq->op->verb, .args = args, .dry_run = rq->dry_run,
 	    .if_match = rq->if_match[0] != '\0' ? rq->if_match : NULL,
+	    .by = rq->user[0] != '\0' ? rq->user : NULL,
 	    .done = verb_done, .arg = rq });
 }
 

@@ -222,6 +222,8 @@ request_text(const struct client_request *request, size_t *len)
 	if (request->if_match != NULL)
 		json_object_set_new(json, "if_match",
 		    json_string(request->if_match));
+	if (request->by != NULL)
+		json_object_set_new(json, "by", json_string(request->by));
 	text = json_dumps(json, JSON_COMPACT);
 	json_decref(json);
 	if (text != NULL && asprintf(&line, "%s\n", text) < 0)

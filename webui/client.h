@@ -17,6 +17,7 @@ struct client_request {
 	json_t *args;			/* taken over; may be NULL */
 	bool dry_run;
 	const char *if_match;		/* NULL = any */
+	const char *by;			/* who asks; NULL = we */
 	/*
 	 * The reply as in admin/control.h, borrowed; NULL if dozod does not
 	 * answer.  May be called before client_call() returns.

@@ -315,7 +315,7 @@ setup(struct request *rq)
 	client_call(web->client, &(struct client_request){
 	    .verb = "user.create", .args = json_pack("{s:s, s:s, s:s}",
 	    "name", name, "role", "admin", "password", password),
-	    .done = setup_done, .arg = rq });
+	    .by = name, .done = setup_done, .arg = rq });
 }
 
 /* --- audit log, certificate --- */

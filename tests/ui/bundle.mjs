@@ -40,7 +40,7 @@ await test('versions are exact', () => {
 await test('Japanese has every text, and no others', () => {
 	const ja = JSON.parse(readFileSync(join(source, 'webui/src/ja.json')));
 	const used = new Set(['Overview', 'Disks', 'Pools', 'Volumes', 'Targets & hosts', 'Alerts', 'System', 'healthy', 'degraded', 'failed',
-		'online', 'offline', 'busy', 'missing', 'in-sync', 'faulty', 'spare', 'rebuilding', 'replacing', 'admin', 'viewer', 'change', 'array', 'log', 'disk', 'Rebuild', 'Resync', 'Check of parity', 'Repair of parity', 'Reshape', 'Replacement', 'New pool', 'New volume', 'Grow']);
+		'online', 'offline', 'busy', 'missing', 'in-sync', 'faulty', 'spare', 'rebuilding', 'replacing', 'admin', 'viewer', 'Rebuild', 'Resync', 'Check of parity', 'Repair of parity', 'Reshape', 'Replacement', 'New pool', 'New volume', 'Grow']);
 	for (const name of readdirSync(join(source, 'webui/src')).filter((x) => x.endsWith('.mjs')))
 		for (const [, key] of readFileSync(join(source, 'webui/src', name), 'utf8').matchAll(/\bt\(\s*'((?:[^'\\]|\\.)*)'/g))
 			used.add(key);
@@ -48,6 +48,19 @@ await test('Japanese has every text, and no others', () => {
 	same('not used', Object.keys(ja).filter((key) => !used.has(key)), []);
 	for (const [key, text] of Object.entries(ja))
 		same(`places in "${key}"`, (text.match(/\{\w+\}/g) ?? []).sort(), (key.match(/\{\w+\}/g) ?? []).sort());
+});
+await test('what the page says in other words is still said', () => {
+	const dir = (name) => readdirSync(join(source, name)).filter((x) => x.endsWith('.c')).map((x) => readFileSync(join(source, name, x), 'utf8')).join('');
+	const words = readFileSync(join(source, 'webui/src/words.mjs'), 'utf8');
+	const told = [...dir('raid').matchAll(/raid_tell\((?:raid|m->raid), ((?:"(?:[^"\\]|\\.)*"\s*)+)/g)]
+		.map(([, text]) => text.replace(/"\s*"/g, '').trim().slice(1, -1).replace(/%(llu|u)/g, '7').replace(/^%s %s/, 'check was cancelled').replace(/%s/g, 'x'));
+	ok(`${told.length} texts`, told.length > 15);
+	told.push('check finished, 7 blocks');
+	const patterns = [...words.matchAll(/^\t\[\/(\^.*?)\/, \(x\)/gm)].map(([, p]) => p).filter((p) => !/was (removed|plugged)/.test(p));
+	ok(`${patterns.length} patterns`, patterns.length > 8);
+	same('never told', patterns.filter((p) => !told.some((text) => new RegExp(p).test(text))), []);
+	const codes = new Set([...readFileSync(join(source, 'admin/verb_status.c'), 'utf8').matchAll(/"([a-z-]+)"/g)].map(([, code]) => code));
+	same('codes that dozod never tells', [...words.matchAll(/^\t'([a-z-]+)': \(p\)/gm)].map(([, code]) => code).filter((code) => !codes.has(code)), []);
 });
 await test('no inline script or style', () => {
 	const html = dist('index.html').toString();

@@ -249,6 +249,15 @@ await test('a disk fails: banner on every page, tab title, advice', async () => 
 	await go(page, '/overview');
 	await shot(page, '16-degraded-overview');
 	await go(page, '/alerts');
+	const rows = await page.getByRole('row').allTextContents();
+	for (const said of ['Volume tank/disk1 was given to stranger by admin.', 'Host stranger was made by admin.', 'Volume tank/second was deleted by admin.'])
+		ok(said, rows.some((row) => row.includes(said)));
+	ok('why not', rows.some((row) => /Volume tank\/second was not made \(admin\): .*free/.test(row)));
+	same('the failure is told', rows.filter((row) => row.includes('disk0.img failed')).length, 1);
+	ok('no verbs', !rows.some((row) => /\w\.(create|fail|delete)\b/.test(row)));
+	ok('no commands', !(await page.locator('main').textContent()).includes('dozoctl'));
+	await page.locator('.note', { hasText: 'press “Replace…”' }).waitFor();
+	await axe(page, 'alerts');
 	await shot(page, '17-alerts');
 });
 const slow = (ms) => box.json('pool', 'list')[0].members.filter((m) => m.state === 'in-sync').forEach(({ path }) =>
@@ -440,7 +449,7 @@ await test('Japanese', async () => {
 	await japanese.getByLabel('パスワード').fill(password);
 	await japanese.getByRole('button', { name: 'ログイン' }).click();
 	await japanese.getByRole('navigation').waitFor();
-	for (const path of ['/overview', '/targets', '/wizard']) {
+	for (const path of ['/overview', '/pools/tank', '/targets', '/alerts', '/wizard']) {
 		await go(japanese, path);
 		await japanese.waitForTimeout(2500);
 		await shot(japanese, '30-japanese' + path.replaceAll('/', '-'));

@@ -8,6 +8,7 @@ import { api, refreshSession, state, update } from './store.mjs';
 import { Alerts, Disks, Overview } from './views.mjs';
 import { Pool, Pools, Volume, Volumes } from './storage.mjs';
 import { Targets } from './targets.mjs';
+import { problem } from './words.mjs';
 import { System } from './system.mjs';
 import { Wizard } from './wizard.mjs';
 
@@ -44,7 +45,7 @@ function Banner() {
 		<strong>${status ? words[health] : t('Connecting…')}</strong>
 		${status && html`<span>${status.sessions === 1 ? t('1 connection') : t('{n} connections', { n: status.sessions })}</span>`}
 		${status?.jobs.map((job) => html`<a href=${job.verb.startsWith('volume') ? '#/volumes' : '#/pools/' + job.object}>${jobName(job)}: ${progress(job)}</a>`)}
-		${status?.problems.length > 0 && html`<ul>${status.problems.map((p) => html`<li><strong>${p.text}</strong> <a href=${p.pool ? '#/pools/' + p.pool : '#/alerts'}>${t('What to do')}</a></li>`)}</ul>`}</div>`;
+		${status?.problems.length > 0 && html`<ul>${status.problems.map((p) => html`<li><strong>${problem(p).text}</strong> <a href=${p.pool ? '#/pools/' + p.pool : '#/alerts'}>${t('What to do')}</a></li>`)}</ul>`}</div>`;
 }
 
 function Language() {

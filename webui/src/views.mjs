@@ -2,6 +2,7 @@
 // Overview, Disks, Alerts.
 import { Charts } from './charts.mjs';
 import { duration, number, t } from './i18n.mjs';
+import { event, problem } from './words.mjs';
 import { Ago, Bar, Empty, Failure, Field, Form, get, html, isAdmin, Jobs, Size, State, state, Table, useLoad, useState } from './ui.mjs';
 
 // What the administrator should do next, from nothing to done.
@@ -64,7 +65,10 @@ export function Disks() {
 		<${LookAt} found=${(d) => setExtra([...extra.filter((x) => x.path !== d.path), d])} /></div>`;
 }
 
-const eventText = (e) => e.data?.text ?? (e.data?.verb ? e.data.verb + (e.data.ok === false ? ' ✖' : '') : '');
+function Said({ of }) {
+	const { text, hint, bad } = event(of);
+	return html`${bad ? html`<span class="s-failed">✖ ${text}</span>` : text}${hint && html`<small>${hint}</small>`}`;
+}
 
 export function Alerts() {
 	const [events, error] = useLoad('/events');
@@ -72,11 +76,11 @@ export function Alerts() {
 	return html`<div class="head"><h1>${t('Alerts')}</h1></div>
 		<section class="card"><h2>${t('Now')}</h2>
 		${problems.length === 0 ? html`<p class="note good">${t('There is nothing to complain about.')}</p>`
-		: problems.map((p) => html`<div class=${'note ' + p.severity}><strong>${p.text}</strong><p>${p.hint}</p></div>`)}</section>
+		: problems.map((p) => html`<div class=${'note ' + p.severity}><strong>${problem(p).text}</strong><p>${problem(p).hint}${p.pool && html` <a href=${'#/pools/' + p.pool}>${t('Pool {name}', { name: p.pool })}</a>`}</p></div>`)}</section>
 		<section class="card"><h2>${t('What happened')}</h2><${Failure} error=${error} />
 		${events && events.length === 0 && html`<${Empty}>${t('Nothing yet.')}<//>`}
-		${events?.length > 0 && html`<${Table} caption=${t('What happened')} head=${[t('When'), t('Kind'), t('What')]}
-			rows=${[...events].reverse().map((e) => [html`<${Ago} at=${e.time_s} />`, t(e.event), eventText(e)])} />`}</section>`;
+		${events?.length > 0 && html`<${Table} caption=${t('What happened')} head=${[t('When'), t('What')]}
+			rows=${[...events].reverse().map((e) => [html`<${Ago} at=${e.time_s} />`, html`<${Said} of=${e} />`])} />`}</section>`;
 }
 
 
