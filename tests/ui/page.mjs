@@ -102,6 +102,12 @@ await test('the wizard leads to the review', async () => {
 	await heading(page, 'Is this right?').waitFor();
 	ok('nothing was changed yet', box.json('pool', 'list').length === 0);
 	await page.getByText('dozoctl pool create tank').waitFor();
+	same('marks before anything is done', (await page.locator('main ol:not(.steps) li').allTextContents()).filter((x) => !/^[A-Z]/.test(x)), []);
+	await page.setViewportSize({ width: 360, height: 740 });
+	const [wide, seen] = await page.locator('pre').evaluate((pre) => [pre.scrollWidth, pre.clientWidth]);
+	ok(`lines of ${wide} fit ${seen}`, wide <= seen);
+	await shot(page, '06-wizard-review-phone');
+	await page.setViewportSize({ width: 1280, height: 800 });
 	await axe(page, 'wizard review');
 	await shot(page, '06-wizard-review');
 });

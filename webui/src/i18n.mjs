@@ -23,7 +23,8 @@ export function setLanguage(next) {
 export function t(text, values = {}) {
 	const n = typeof text === 'number' ? text : en.indexOf(text);
 	const found = (lang === 'ja' ? ja : en)[n] ?? text;
-	return String(found).replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+	const filled = String(found).replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+	return lang === 'ja' ? filled : filled.replace(/\b1 (target|host|mapping|volume|connection|block|day|disk)s\b/g, '1 $1');
 }
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];

@@ -43,7 +43,7 @@ function Banner() {
 			<span>${t('Trying again…')}</span></div>`}
 		<div class=${'banner ' + health} aria-live="polite">
 		<strong>${status ? words[health] : t('Connecting…')}</strong>
-		${status && html`<span>${status.sessions === 1 ? t('1 connection') : t('{n} connections', { n: status.sessions })}</span>`}
+		${status && html`<span>${t('{n} connections', { n: status.sessions })}</span>`}
 		${status?.jobs.map((job) => html`<a href=${job.verb.startsWith('volume') ? '#/volumes' : '#/pools/' + job.object}>${jobName(job)}: ${progress(job)}</a>`)}
 		${status?.problems.length > 0 && html`<ul>${status.problems.map((p) => html`<li><strong>${problem(p).text}</strong> <a href=${p.pool ? '#/pools/' + p.pool : '#/alerts'}>${t('What to do')}</a></li>`)}</ul>`}</div>`;
 }

@@ -117,7 +117,7 @@ export function Pool({ name }) {
 			breaks=${t('The pool is closed and forgotten here. Its data stays on the disks; another box can import it.')} /><//>
 		<${Action} label=${t('Delete…')} title=${t('Delete {name}', { name })} danger><${Confirm} name=${name} label=${t('Delete for ever')}
 			run=${async () => { await api('DELETE', `/pools/${name}?force=true`); location.hash = '/pools'; }}
-			breaks=${t('All {n} volumes of this pool and all data on them are destroyed. There is no way back.', { n: p.volumes ?? 0 })} /><//></div>
+			breaks=${t('This destroys {n} volumes and all data on them. There is no way back.', { n: p.volumes ?? 0 })} /><//></div>
 		${p.error && html`<${Failure} error=${{ message: p.error.text, hint: p.error.hint }} />`}
 		<${Jobs} of=${name} />
 		<div class="grid"><section class="card"><h2>${t('Health')}</h2><p class="big"><${State} value=${p.health} /></p>

@@ -127,6 +127,6 @@ export function System() {
 		<div class="grid"><section class="card"><h2>${t('This box')}</h2>${version && html`<dl><dt>Dozo</dt><dd>${version.version}</dd><dt>${t('Array format')}</dt><dd>${version.array_format}</dd><dt>API</dt><dd>${version.api}</dd>
 			<dt>${t('Work in flight')}</dt><dd>${ops?.length ?? '–'}</dd>${state.stats?.cache.size > 0 && html`<dt>${t('Cache')}</dt><dd>${t('{used} of {size}', { used: bytes(state.stats.cache.used), size: bytes(state.stats.cache.size) })}</dd>`}</dl>`}</section>
 		<section class="card"><div class="head"><h2>${t('Certificate')}</h2><${Action} label=${t('Use your own…')} title=${t('Certificate')}><${CertificateForm} /><//></div>
-			${cert && html`<dl><dt>${t('Name')}</dt><dd>${cert.subject}</dd><dt>${t('Kind')}</dt><dd>${cert.self_signed ? t('made by this box') : t('your own')}</dd><dt>${t('Valid until')}</dt><dd>${cert.not_after}</dd><dt>SHA-256</dt><dd>${cert.fingerprint}</dd></dl>`}</section></div>
+			${cert && html`<dl><dt>${t('Name')}</dt><dd>${cert.subject}</dd><dt>${t('Kind')}</dt><dd>${cert.self_signed ? t('made by this box') : t('your own')}</dd><dt>${t('Valid until')}</dt><dd>${when(Date.parse(cert.not_after) / 1000)}</dd><dt>SHA-256</dt><dd>${cert.fingerprint}</dd></dl>`}</section></div>
 		${isAdmin() ? html`<${Admin} />` : html`<p class="soft">${t('You may look, but not change anything.')}</p>`}`;
 }

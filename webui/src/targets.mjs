@@ -99,7 +99,7 @@ function Target({ target, portals, volumes, hosts }) {
 		<${Action} label=${t('Connect…')} title=${t('Connect to {name}', target)}><${Connect} portals=${portals} iqn=${target.iqn} /><//>
 		${volumes?.length > 0 && html`<${Action} label=${t('Give access…')} title=${t('Give access')}><${MapForm} volumes=${volumes} hosts=${hosts} targets=${[target]} /><//>`}
 		<${Action} label=${t('Delete…')} title=${t('Delete {name}', target)} danger><${Confirm} name=${target.name} label=${t('Delete')}
-			breaks=${t('{n} connections are cut and its mappings removed. The data on the volumes stays.', { n: target.sessions })}
+			breaks=${t('This cuts {n} connections and removes its mappings. The data on the volumes stays.', { n: target.sessions })}
 			run=${() => api('DELETE', `/targets/${target.name}?force=true`)} /><//></div>
 		<p class="soft">${target.iqn}</p>
 		${target.mappings.length === 0 ? html`<${Empty}>${t('No volume can be reached through this target yet.')}<//>`

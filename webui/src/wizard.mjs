@@ -121,16 +121,20 @@ function Access({ w, set, next }) {
 const hostName = (w) => (w.who === 'new' ? w.host : w.who === 'any' ? 'any' : w.who.slice(1));
 const chapUser = (w) => w.chapUser || w.host;
 
+// For a shell: one option a line, what is not plain in quotes.
+const more = ' \\\n  ';
+const quote = (word) => (/^[\w./:@=-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
 // Each step: what it is called, the same for dozoctl, and how it is done.
 function plan(w) {
 	const volume = `${poolName(w)}/${w.volume}`;
 	const list = [];
 	if (!w.existing)
 		list.push({ text: t('Make the pool {pool} (RAID5) out of {n} disks', { pool: w.pool, n: w.disks.length }),
-			line: `dozoctl pool create ${w.pool} --level raid5 ${w.disks.map((d) => '--disk ' + d.path).join(' ')}${poolBody(w).force ? ' --force' : ''}${(poolBody(w).serial ?? []).map((s) => ` --serial '${s.replaceAll("'", "'\\''")}'`).join('')} --wait`,
+			line: [`dozoctl pool create ${w.pool} --level raid5`, ...w.disks.map((d) => '--disk ' + quote(d.path)), ...(poolBody(w).force ? ['--force'] : []), ...(poolBody(w).serial ?? []).map((s) => '--serial ' + quote(s)), '--wait'].join(more),
 			run: async (progress) => finishJob(await api('POST', '/pools', poolBody(w)), progress) });
 	list.push({ text: t('Make the volume {volume} of {size}', { volume, size: w.size }),
-		line: `dozoctl volume create ${volume} ${w.size} --write-policy ${w.policy}`,
+		line: `dozoctl volume create ${volume} ${w.size}${more}--write-policy ${w.policy}`,
 		run: async (progress) => finishJob(await api('POST', '/volumes', { volume, size: w.size, write_policy: w.policy }), progress) });
 	list.push({ text: t('Make the target {target}', { target: w.target }), line: `dozoctl target create ${w.target}`,
 		run: () => api('POST', '/targets', { name: w.target }) });
@@ -139,11 +143,11 @@ function plan(w) {
 		if (w.chap)
 			Object.assign(body, { chap_user: chapUser(w), chap_secret: w.secret });
 		list.push({ text: t('Make the host {host} for {iqn}', { host: w.host, iqn: w.iqn.trim() }),
-			line: `dozoctl host create ${w.host} --iqn ${w.iqn.trim()} --preset ${w.preset}${w.chap ? ` --chap-user ${chapUser(w)} --chap-secret-file -` : ''}`,
+			line: `dozoctl host create ${w.host} --preset ${w.preset}${more}--iqn ${quote(w.iqn.trim())}${w.chap ? `${more}--chap-user ${quote(chapUser(w))} --chap-secret-file -` : ''}`,
 			run: () => api('POST', '/hosts', body) });
 	}
 	list.push({ text: t('Give {host} access to {volume}', { host: hostName(w), volume }),
-		line: `dozoctl map ${volume} --host ${hostName(w)} --target ${w.target}`,
+		line: `dozoctl map ${volume}${more}--host ${hostName(w)} --target ${w.target}`,
 		run: () => api('POST', '/mappings', { volume, host: hostName(w), target: w.target }) });
 	return list;
 }
@@ -164,11 +168,11 @@ function Review({ w, set, next }) {
 		update({ version: state.version + 1 });
 		next(5);
 	};
-	const mark = (i) => (i < at ? '✔' : i === at ? '▶' : '•');
+	const mark = (i) => (i < at ? '✔ ' : i === at ? '▶ ' : '');
 	const erased = w.existing ? [] : w.disks.filter((d) => d.contents);
 	return html`<h2>${t('Is this right?')}</h2>
 		${erased.length > 0 && html`<div class="note failed"><strong>${t('Everything on these disks is lost:')}</strong><ul>${erased.map((d) => html`<li>${d.path} ${d.serial} (${d.contents})</li>`)}</ul></div>`}
-		<ol>${steps.map((s, i) => html`<li><span aria-hidden="true">${mark(i)}</span> ${s.text}
+		<ol>${steps.map((s, i) => html`<li>${mark(i)}${s.text}
 			${i === at && job && html`<progress max="100" value=${job.percent ?? 0} aria-label=${s.text}></progress>
 			<small>${progress(job)}</small><button class="danger" onClick=${() => api('DELETE', '/jobs/' + job.id).catch(() => {})}>${t('Stop it')}</button>`}</li>`)}</ol>
 		<${Form} label=${at >= 0 && at < steps.length ? t('Try again from the start') : t('Do it')} submit=${run}>
