@@ -126,6 +126,7 @@ export function Pool({ name }) {
 			${lost && !building && html`<div class="buttons"><${Action} label=${t('Replace…')} title=${t('Replace a disk')}><${ReplaceForm} pool=${p} member=${lost} /><//>
 				${p.missing?.map((m) => html`<${Action} label=${t('It is back: {disk}…', { disk: m.path })} title=${t('Take it back')}><${BackForm} pool=${name} disk=${m.path} /><//>`)}</div>`}</div>`}
 			${p.missing?.length > 0 && html`<h3>${t('Missing')}</h3><ul>${p.missing.map((m) => html`<li>${m.path} ${m.serial && t('serial {serial}', m)}</li>`)}</ul>`}
+			${p.state === 'online' && !p.scrub && html`<p class="soft">${t('The parity was never checked. Do it once a month.')}</p>`}
 			${p.scrub && html`<p class="soft">${[t('Last check ({when}): {n} blocks with wrong parity.', { when: when(p.scrub.end_s ?? p.scrub.start_s), n: number(p.scrub.mismatches) }),
 				p.scrub.state === 'cancelled' && t('It was cancelled at {n} %.', { n: number(p.scrub.done_bytes / p.scrub.total_bytes * 100) }),
 				p.scrub.state === 'waiting' && t('The rest waits until all disks are there.'),
