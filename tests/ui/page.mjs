@@ -209,6 +209,58 @@ await test('an initiator that knocks becomes a host', async () => {
 	ok('mapped', box.json('map', 'list').some((x) => x.host === 'stranger' && x.volume === 'disk1'));
 	execFileSync('iscsi-inq', [`iscsi://${box.portal}/iqn.2026-01.org.dozo:storage/0`, '-i', 'iqn.2010-01.org.example:stranger'], { stdio: 'pipe' });
 });
+await test('a disk with data is erased only with its serial number, which is sent', async () => {
+	const fakes = [1, 2, 3].map((i) => ({ path: `/dev/fake${i}`, kind: 'disk', model: 'ACME', serial: `SN-${i}`, size: '1000000000000', rotational: true, present: true, contents: i < 3 ? 'ext4 "old"' : '' }));
+	const sent = [];
+	const context = await open();
+	await login(context);
+	await context.route('**/api/v1/disks', (route) => route.fulfill({ json: fakes }));
+	await context.route(/\/api\/v1\/pools(\?.*|\/tank\/(add-spare|replace))?$/, (route) => {
+		if (route.request().method() !== 'POST')
+			return route.continue();
+		sent.push([new URL(route.request().url()).pathname.replace('/api/v1/pools', ''), route.request().postDataJSON()]);
+		return route.request().url().includes('dry_run') ? route.fulfill({ json: { changed: true } })
+			: route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify({ code: 'busy', text: 'not today', hint: '' }) });
+	});
+	await go(context, '/wizard');
+	for (const { path } of fakes)
+		await context.getByLabel(`Use ${path}`).check();
+	const next = button(context, 'Continue');
+	ok('not without the serials', await next.isDisabled());
+	const words = context.getByLabel(/Everything on it is lost/);
+	await words.nth(0).fill('SN-1');
+	await words.nth(1).fill('SN-1');
+	ok('not with that of another', await next.isDisabled());
+	await words.nth(1).fill('SN-2');
+	await next.click();
+	await next.click();
+	await context.getByLabel('Size').fill('1G');
+	await next.click();
+	await context.getByLabel('Computer').selectOption('any');
+	await next.click();
+	await context.getByText("--serial SN-1").waitFor();
+	await button(context, 'Do it').click();
+	await context.getByRole('alert').getByText('not today').waitFor();
+	const body = { name: 'tank', level: 'raid5', disk: fakes.map((d) => d.path), force: true, serial: ['SN-1', 'SN-2'] };
+	same('create', sent, [['', body], ['', body]]);
+	const dialog = context.getByRole('dialog');
+	for (const [open_, label, path] of [['Add spare…', 'Add', '/tank/add-spare'], ['Replace…', 'Replace', '/tank/replace']]) {
+		await go(context, '/pools/tank');
+		await button(context, open_).first().click();
+		await dialog.getByLabel('New disk').selectOption(fakes[0].path);
+		const typed = dialog.getByLabel(/serial number SN-1/);
+		await typed.fill('fake1');
+		ok('the name is not enough', await button(context, label).isDisabled());
+		await typed.fill('SN-1');
+		await button(context, label).click();
+		await dialog.getByRole('alert').getByText('not today').waitFor();
+		const [where, what] = sent.at(-1);
+		same(label, [where, what.disk, what.force, what.serial], [path, '/dev/fake1', true, ['SN-1']]);
+		await context.keyboard.press('Escape');
+	}
+	same('requests', sent.length, 4);
+	await context.context().close();
+});
 await test('a volume is made, grown and deleted; the name is typed first', async () => {
 	await go(page, '/volumes');
 	await button(page, 'New volume').click();
