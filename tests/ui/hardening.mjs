@@ -2,10 +2,27 @@
 // Bad HTTP and the security checklist: each point is a test.
 import { execFileSync, spawn } from 'node:child_process';
 import { connect } from 'node:net';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import tls from 'node:tls';
-import { Box, join, ok, password, readFileSync, same, sleep, summary, test, until } from './lib.mjs';
+import { Box, build, join, ok, password, readFileSync, same, sleep, source, summary, test, tested, until } from './lib.mjs';
+
+// The twelve points, each with the tests that show it: here, or in the file
+// that is named.  The last test holds this table.
+const checklist = {
+	'1 no default password': ['without set-up nothing is shown', 'no usual password logs in', 'set-up wants the token from the log', 'set-up refuses a short password', 'set-up is closed for good'],
+	'2 key and TLS': ['the key is of this installation, EC P-256, and private', 'TLS below 1.2 is refused', 'plain HTTP gets nothing', 'an own certificate is used at once and after a restart of the page', 'HSTS is not sent for a certificate that nobody trusts'],
+	'3 sessions': ['the session cookie is locked down', 'logging out ends the session', 'at most 16 sessions; they can be listed and ended', 'changing a password ends the sessions of the user', 'tokens have roles and never join with cookies', 'tests/unit/webui_who.c: an_idle_session_ends', 'tests/unit/webui_who.c: a_session_ends_after_twelve_hours_even_if_used', 'tests/unit/webui_who.c: the_oldest_session_makes_room'],
+	'4 CSRF': ['a change without CSRF token is refused', 'a change with a wrong CSRF token is refused', 'a change from another origin is refused', 'a change from another site is refused', 'a login from another site is refused', 'only JSON is taken'],
+	'5 Host': ['foreign names are refused, own ones and addresses are not'],
+	'6 headers': ['every answer carries the security fields', 'tests/ui/bundle.mjs: no inline script or style', 'tests/ui/page.mjs: nothing was reported: no script error, no policy violation'],
+	'7 log-in': ['guessing is slowed, per address, and says for how long', 'tests/unit/webui_who.c: guesses_are_slowed_up_to_a_quarter_of_an_hour_never_for_ever', 'changes and logins are in the audit log'],
+	'8 names are untrusted': ['names with markup or control characters are refused', 'tests/ui/page.mjs: an initiator that knocks becomes a host'],
+	'9 no shell': ['no program runs a command line', 'what a shell would obey is only text'],
+	'10 proof before destruction': ['tests/unit/webui_who.c: destroying_wants_a_password_of_the_last_five_minutes', 'tests/unit/webui_who.c: every_operation_that_destroys_is_marked', 'tests/ui/page.mjs: the password is asked again before something is destroyed', 'tests/ui/page.mjs: a volume is made, grown and deleted; the name is typed first', 'tests/ui/contract.mjs: each change of storage can be asked as a dry run, each object guarded by its ETag'],
+	'11 where it listens': ['the page listens where it was told to, not elsewhere', 'healthz reveals nothing'],
+	'12 secrets': ['secrets are taken and never given back', 'dozo-webui has no core dumps and no privileges to gain', 'tests/ui/page.mjs: the support bundle is downloaded and holds no secret'],
+};
 
 const box = await Box.start();
 const status = (text) => Number(text.match(/^HTTP\/1\.1 (\d+)/)?.[1] ?? 0);
@@ -216,6 +233,30 @@ await test('names with markup or control characters are refused', async () => {
 		same(name, (await box.call('POST', '/api/v1/targets', { headers: admin, body: { name } })).status, 400);
 	same('in a path', (await box.call('GET', '/api/v1/pools/%00', { headers: admin })).status, 404);
 });
+await test('no program runs a command line', () => {
+	// Only the page is started, by a descriptor and with arguments of ours.
+	const calls = [];
+	for (const dir of ['core', 'block', 'raid', 'pool', 'target', 'target/iscsi', 'target/scsi', 'admin', 'webui'])
+		for (const name of readdirSync(join(source, dir)).filter((x) => x.endsWith('.c')))
+			for (const [call] of readFileSync(join(source, dir, name), 'utf8').matchAll(/\b(system|popen|wordexp|f?exec[a-z]+|posix_spawnp?|dlopen)\(/g))
+				calls.push(`${dir}/${name}: ${call}`);
+	same('calls', calls, ['admin/page.c: fexecve(']);
+	// Not even linked: a call that hides in a macro would be.
+	for (const program of ['dozod', 'dozo-webui'])
+		same(program, execFileSync('nm', ['-D', '--undefined-only', join(build, program)]).toString().match(/ (system|popen|wordexp|execvp|execlp|posix_spawn)\b/)?.[1], undefined);
+});
+await test('what a shell would obey is only text', async () => {
+	const file = join(box.dir, 'obeyed');
+	for (const words of [`$(touch ${file})`, `\`touch ${file}\``, `; touch ${file};`, `| touch ${file}`, `'; touch ${file} #`, `\n touch ${file}`]) {
+		for (const [method, path, body] of [['GET', '/disk?path=' + encodeURIComponent('/dev/' + words)], ['POST', '/disks/fail', { path: words }], ['POST', '/portals', { address: words }], ['POST', '/pools', { name: 'x', disk: [1, 2, 3].map((i) => `/dev/${i}${words}`) }],
+			['POST', '/pools/import', { disk: ['/dev/' + words] }], ['POST', '/hosts', { name: 'shell', iqn: [words], chap_user: words, chap_secret: 'abcdEFGH12345678' }], ['POST', '/targets', { name: words }], ['GET', '/history?of=' + encodeURIComponent(words)]])
+			ok(`${method} ${path} is refused or text`, (await box.call(method, '/api/v1' + path, { headers: admin, body })).status < 500);
+		await box.call('DELETE', '/api/v1/hosts/shell', { headers: admin });
+	}
+	await sleep(200);
+	ok('nothing was obeyed', !existsSync(file));
+	same('children of dozod', execFileSync('pgrep', ['-P', String(box.child.pid)]).toString().trim().split('\n').length, 1);
+});
 await test('secrets are taken and never given back', async () => {
 	const secret = 'abcdEFGH12345678';
 	same('create', (await box.call('POST', '/api/v1/hosts', { headers: admin, body: { name: 'chap', iqn: ['iqn.2010-01.test:x'], chap_user: 'u', chap_secret: secret } })).status, 201);
@@ -372,6 +413,17 @@ await test('dozod ends its page', async () => {
 	const pid = box.webuiPid();
 	await box.end();
 	ok('gone', !existsSync(`/proc/${pid}`));
+});
+await test('each of the twelve points has its tests', () => {
+	same('points', Object.keys(checklist).map((point) => parseInt(point, 10)), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
+	const missing = Object.values(checklist).flat().filter((entry) => {
+		const [, file, name] = entry.match(/^(tests\/\S+): (.*)$/) ?? [];
+		if (!file)
+			return !tested.has(entry);
+		const text = readFileSync(join(source, file), 'utf8');
+		return !text.includes(`test('${name}'`) && !text.includes(`T(${name})`);
+	});
+	same('tests that are gone', missing, []);
 });
 box.destroy();
 summary('ui hardening');

@@ -17,7 +17,9 @@ export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // --- counting ---
 
 const count = { passed: 0, failed: 0, skipped: 0 };
+export const tested = new Set();
 export async function test(name, fn) {
+	tested.add(name);
 	try {
 		await fn();
 		count.passed++;
