@@ -346,6 +346,8 @@ await test('the failed disk is replaced: which goes, which comes, how far', asyn
 	await shot(page, '18-rebuild');
 	await go(page, '/volumes');
 	await page.getByRole('link', { name: /Rebuild: \d/ }).waitFor();
+	await go(page, '/pools/tank');
+	await page.getByText('All used data is redundant').waitFor({ timeout: 60000 });
 	slow(0);
 	await page.getByText('All data is safe').waitFor({ timeout: 30000 });
 	await until('no warning in the title', async () => !(await page.title()).includes('⚠'));
