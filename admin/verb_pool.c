@@ -102,6 +102,8 @@ add_array(json_t *json, const struct dozo_pool *pool)
 	    "in_doubt", json_bytes(a.in_doubt), "members", members));
 	if (a.task != RAID_TASK_NONE)
 		json_object_set_new(json, "task", array_task_json(&a));
+	if (a.paused)
+		json_object_set_new(json, "paused", json_true());
 	if ((scrub = scrub_json(pool)) != NULL)
 		json_object_set_new(json, "scrub", scrub);
 	uuid_print(a.spec.uuid, uuid);
@@ -635,6 +637,18 @@ verb_pool_stop_end(struct req *req)
 		    arg_text(req, "name")), w != NULL);
 }
 
+/* It is open: let what was paused go on. */
+static void
+start_online(struct req *req, const struct dozo_pool *pool)
+{
+	struct raid_info a;
+
+	raid_get_info(pool->raid, &a);
+	if (!req->dry_run)
+		raid_task_resume(pool->raid);
+	req_result(req, json_pack("{s:s}", "name", pool->name), a.paused);
+}
+
 void
 verb_pool_start(struct req *req)
 {
@@ -643,8 +657,12 @@ verb_pool_start(struct req *req)
 	struct pool_work *w;
 
 	assert(req->locked && req->next == NULL);
-	if (pool == NULL || pool->state == DOZO_POOL_ONLINE)
+	if (pool == NULL)
 		return;
+	if (pool->state == DOZO_POOL_ONLINE) {
+		start_online(req, pool);
+		return;
+	}
 	want = doc_pool(req->dozo->doc, pool->name);
 	if (pool->state == DOZO_POOL_BUSY || want == NULL) {
 		err_set(&req->err, EBUSY, "pool %s is being made or changed",
@@ -669,7 +687,7 @@ verb_pool_start_end(struct req *req)
 		req->err = w->up.err;
 		req->apply = true;
 	}
-	if (!err_is(&req->err))
+	if (!err_is(&req->err) && req->result == NULL)
 		req_result(req, json_pack("{s:s}", "name",
 		    arg_text(req, "name")), w != NULL);
 }

@@ -175,10 +175,10 @@ rebuild_problem(struct health *h, const struct dozo_pool *pool,
 	return problem(h, safe ? "rebuilding-unused" : runs ? "rebuilding" :
 	    "rebuild-stopped", false, safe ? "All used data is rebuilt; until "
 	    "unused space is, too, the loss of one more disk stops the "
-	    "pool." : runs ? "Until that is done data is "
-	    "served without redundancy." : "The rebuild does not go on: stop "
-	    "and start the pool.", "pool %s: member %d is being rebuilt: %s",
-	    pool->name, m->role, m->path);
+	    "pool." : runs ? "Until that is done data is served without "
+	    "redundancy." : "The rebuild does not go on: `dozoctl pool start` "
+	    "lets it.", "pool %s: member %d is being rebuilt: %s", pool->name,
+	    m->role, m->path);
 }
 
 static void

@@ -192,6 +192,7 @@ struct raid_info {
 	uint64_t task_done, task_total;		/* bytes of each member */
 	uint64_t task_rate;			/* bytes/s since it started */
 	uint64_t task_eta;			/* seconds */
+	bool paused;				/* a rebuild or resync */
 	/* A member is being rebuilt, if only it were not paused: */
 	bool used_known;			/* what is used comes first */
 	uint64_t used_left;	/* bytes of it that are used and lacking */
@@ -294,10 +295,12 @@ int raid_scrub(struct raid *raid, bool repair, struct err *err);
 /* Also one that waits. */
 void raid_scrub_cancel(struct raid *raid);
 /*
- * Stop a scrub; a rebuild or resync pauses until the next start or add.  A
- * replacement ends: the new disk stays as a spare.
+ * Stop a scrub; a rebuild or resync pauses until it is resumed, the next start
+ * or add.  A replacement ends: the new disk stays as a spare.
  */
 void raid_task_cancel(struct raid *raid);
+/* Go on with what was paused, or could not go on. */
+void raid_task_resume(struct raid *raid);
 
 /* Give the array another name; soon all superblocks have it. */
 void raid_rename(struct raid *raid, const char *name);

@@ -603,6 +603,24 @@ sweep_kick(struct raid *raid)
 
 /* --- for the administrator --- */
 
+/* What would be done next is put off. */
+static bool
+is_paused(const struct raid *raid)
+{
+	return !raid->sweep.running && raid->sweep.stuck && !raid->failed &&
+	    (rebuilding_role(raid) >= 0 ||
+	    (raid->missing == 0 && doubt_any(&raid->doubt)));
+}
+
+void
+raid_task_resume(struct raid *raid)
+{
+	if (!is_paused(raid))
+		return;
+	raid->sweep.stuck = false;
+	sweep_kick(raid);
+}
+
 void
 raid_task_cancel(struct raid *raid)
 {
@@ -663,6 +681,7 @@ sweep_get_info(const struct raid *raid, struct raid_info *info)
 {
 	info->task = RAID_TASK_NONE;
 	info->mismatches = raid->scrub.mismatches;
+	info->paused = is_paused(raid);
 	if (raid->sweep.running && raid->sweep.end > 0)
 		task_info(raid, info);
 	used_info(raid, info);

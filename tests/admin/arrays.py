@@ -358,9 +358,14 @@ def test_a_rebuild_shows_progress_and_is_a_problem_until_it_is_done():
         fast(b, d[1])
         until("paused", lambda: scrubbed(b))
         assert "does not go on" in b.get("status")["problems"][0]["hint"]
-        b.ok("pool", "stop", "tank")
-        b.ok("pool", "start", "tank")
+        assert b.get("pool", "status", "tank")["paused"] is True
+        words = ["pool", "start", "tank", "--json"]
+        assert b.ok(*words, "--dry-run").json()["changed"] is True
+        assert b.get("pool", "status", "tank")["paused"] is True
+        assert b.ok(*words).json()["changed"] is True
         until("rebuilt", lambda: healthy(b))
+        assert "paused" not in b.get("pool", "status", "tank")
+        assert b.ok(*words).json()["changed"] is False
 
 
 # --- counters ---

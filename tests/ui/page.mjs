@@ -347,6 +347,13 @@ await test('the failed disk is replaced: which goes, which comes, how far', asyn
 	await go(page, '/volumes');
 	await page.getByRole('link', { name: /Rebuild: \d/ }).waitFor();
 	await go(page, '/pools/tank');
+	await button(page, 'Pause…').click();
+	await button(page, 'Stop it').click();
+	await button(page, 'Go on').waitFor({ timeout: 30000 });
+	await page.getByText('The rebuild does not go on').or(page.getByText('is not full yet')).first().waitFor();
+	await shot(page, '18-paused');
+	await button(page, 'Go on').click();
+	await heading(page, 'Rebuild: tank').waitFor();
 	await page.getByText('All used data is redundant').waitFor({ timeout: 60000 });
 	slow(0);
 	await page.getByText('All data is safe').waitFor({ timeout: 30000 });

@@ -109,6 +109,7 @@ export function Pool({ name }) {
 	const building = p.degraded > 0 && p.members?.some((m) => m.state === 'rebuilding' || m.state === 'replacing');
 	return html`<div class="head"><h1>${t('Pool {name}', { name })}</h1>
 		${p.state === 'offline' && isAdmin() && html`<${Action} label=${t('Start')} title=${t('Start {name}', { name })}><${Form} label=${t('Start')} submit=${async () => { await post('start')(); changed(); }}><p>${t('Open the pool again and serve its volumes.')}</p><//><//>`}
+		${p.paused && isAdmin() && html`<button class="main" onClick=${() => post('start')().catch(() => {})}>${t('Go on')}</button>`}
 		${p.state === 'online' && p.degraded === 0 && !p.task && html`<${Action} label=${t('Check…')} title=${t('Check of parity')}><${Form} label=${t('Check')} submit=${async () => { await post('scrub', {})(); changed(); }}>
 			<p>${t('Reads all disks and compares parity with data, while the pool is used. Once a month finds bad sectors before a disk fails.')}</p><//><//>`}
 		${p.state === 'online' && html`<${Action} label=${t('Stop…')} title=${t('Stop {name}', { name })} danger><${Confirm} name=${name} label=${t('Stop')} run=${post('stop', { force: true })}

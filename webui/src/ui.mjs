@@ -120,7 +120,7 @@ const jobNames = { rebuild: 'Rebuild', resync: 'Resync', check: 'Check of parity
 export const jobName = (job) => t(jobNames[job.verb] ?? job.verb);
 const stops = (verb) => (verb === 'check' || verb === 'repair' ? t('What was done stays done. It can be started again, from the beginning.')
 	: verb === 'replace' ? t('The new disk stays as a spare.') : verb.includes('.') ? t('What was made so far is taken back.')
-	: t('The pool stays without full redundancy until it goes on: when the pool is started again, or is given a disk.'));
+	: t('The pool stays without full redundancy until you press “Go on” on its page.'));
 export const Jobs = ({ of, verb = '' }) => (state.status?.jobs ?? []).filter((job) => job.verb.startsWith(verb) && (!of || (job.object + '/').startsWith(of + '/'))).map((job) => html`
 	<section class="card" key=${job.id}><div class="head"><h2>${jobName(job)}: ${job.object}</h2>
 		<${Action} label=${/re(build|sync)/.test(job.verb) ? t('Pause…') : t('Stop…')} title=${jobName(job)}><${Form} label=${t('Stop it')}
