@@ -354,7 +354,7 @@ await test('the failed disk is replaced: which goes, which comes, how far', asyn
 	await shot(page, '18-paused');
 	await button(page, 'Go on').click();
 	await heading(page, 'Rebuild: tank').waitFor();
-	await page.getByText('All used data is redundant').waitFor({ timeout: 60000 });
+	await page.getByText('All used data is rebuilt').waitFor({ timeout: 60000 });
 	slow(0);
 	await page.getByText('All data is safe').waitFor({ timeout: 30000 });
 	await until('no warning in the title', async () => !(await page.title()).includes('⚠'));

@@ -122,7 +122,7 @@ export function Pool({ name }) {
 		${p.error && html`<${Failure} error=${{ message: p.error.text, hint: p.error.hint }} />`}
 		<${Jobs} of=${name} />
 		<div class="grid"><section class="card"><h2>${t('Health')}</h2><p class="big"><${State} value=${p.health} /></p>
-			${p.degraded > 0 && html`<div class="note"><strong>${building && p.task?.used_left_bytes === '0' ? t('All used data is redundant; unused space follows.') : building ? t('A new disk is being filled. Until that has ended, another failure would lose the data.') : t('A disk is missing or has failed. Data is served, but another failure would lose it.')}</strong>
+			${p.degraded > 0 && html`<div class="note"><strong>${p.paused ? t('The rebuild does not go on. Press “Go on” on the page of the pool.') : building && p.task?.used_left_bytes === '0' ? t('All used data is rebuilt. Until unused space is too, the loss of one more disk stops the pool.') : building ? t('A new disk is being filled. Until that has ended, another failure would lose the data.') : t('A disk is missing or has failed. Data is served, but another failure would lose it.')}</strong>
 			${!building && html`<p>${t('Put a new disk in, then:')}</p>`}
 			${lost && !building && html`<div class="buttons"><${Action} label=${t('Replace…')} title=${t('Replace a disk')}><${ReplaceForm} pool=${p} member=${lost} /><//>
 				${p.missing?.map((m) => html`<${Action} label=${t('It is back: {disk}…', { disk: m.path })} title=${t('Take it back')}><${BackForm} pool=${name} disk=${m.path} /><//>`)}</div>`}</div>`}

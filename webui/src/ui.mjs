@@ -127,7 +127,7 @@ export const Jobs = ({ of, verb = '' }) => (state.status?.jobs ?? []).filter((jo
 			submit=${async () => { await api('DELETE', '/jobs/' + job.id); closeDialog(); }}><p>${stops(job.verb)}</p><//><//></div>
 		<progress max="100" value=${job.percent ?? 0} aria-label=${jobName(job)}></progress><small>${progress(job)}</small></section>`);
 export const progress = (job) => [number(job.percent ?? 0, 1) + ' %', job.rate_bytes_s > 0 && bytes(job.rate_bytes_s) + '/s',
-	job.eta_s != null && t('{time} left', { time: duration(job.eta_s) }), job.used_left_bytes > 0 && job.used_eta_s != null && t('used data is redundant in {time}', { time: duration(job.used_eta_s) })].filter(Boolean).join(', ');
+	job.eta_s != null && t('{time} left', { time: duration(job.eta_s) }), job.used_left_bytes > 0 && job.used_eta_s != null && t('used data is rebuilt in {time}', { time: duration(job.used_eta_s) })].filter(Boolean).join(', ');
 
 export const closeDialog = () => update({ dialog: null });
 
