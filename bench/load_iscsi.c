@@ -403,6 +403,8 @@ data_out(struct conn *c, const struct task *task, uint32_t from, uint32_t to,
 		put32(bhs + 36, datasn++);
 		put32(bhs + 40, from);
 		pdu_queue(c, bhs, task->buf + from, n);
+		if (c->data_digest)	/* not after those of all others */
+			(void)conn_send(c);
 		from += n;
 	}
 }
