@@ -117,10 +117,24 @@ add_disk(struct rig *rig, uint64_t member_bytes)
 	    member_bytes + 4096 * rng_below(rig->rng, 32), rig->block);
 }
 
+/* It was used for something else before. */
+static void
+spoil_disk(struct rig *rig, unsigned i)
+{
+	uint64_t words[512], npages = rig->member_bytes / sizeof(words);
+
+	for (unsigned k = 0; k < nitems(words); k++)
+		words[k] = rng_next(rig->rng);
+	for (unsigned n = 0; n < 24; n++)
+		sim_disk_poke(rig->disk[i], 2 * MIB + sizeof(words) *
+		    rng_below(rig->rng, npages), words, sizeof(words));
+}
+
 struct rig *
 rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 {
 	struct rig *rig = rig_new(sim, rng);
+	bool used = size == 0 && rng_one_in(rng, 4);
 
 	rig->block = rng_one_in(rng, 4) ? 4096 : 512;
 	rig->n = (unsigned)rng_range(rng, 3, MEMBERS_MAX);
@@ -132,6 +146,8 @@ rig_new_array(struct sim *sim, struct rng *rng, uint64_t size)
 		add_disk(rig, rig->member_bytes);
 		rig->by_role[i] = i;
 	}
+	for (unsigned i = 0; i < rig->n && used; i++)
+		spoil_disk(rig, i);
 	sim_trace(sim, "array of %u, chunk %u, layout %d, policy %s", rig->n,
 	    rig->spec.chunk_bytes, (int)rig->spec.layout,
 	    raid_policy_name(rig->spec.policy));
