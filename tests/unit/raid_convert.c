@@ -439,10 +439,35 @@ a_former_member_is_copied_in_part_after_a_change(void **state)
 	}
 }
 
+/*
+ * Old records are wiped from the place of a new log, and that is durable
+ * before its first header: who cannot promise it has failed.
+ */
+static void
+the_place_of_a_log_is_flushed_before_it_is_used(void **state)
+{
+	struct world *w = &world;
+	struct raid_info info;
+
+	(void)state;
+	start(w, RAID_POLICY_RESYNC);
+	raid_get_info(w->raid, &info);
+	assert_true(info.clean);	/* nothing else is to be flushed */
+	add_fault(w, 1, (struct fault_rule){ .action = FAULT_ERROR,
+	    .kinds = 1u << IO_FLUSH, .err = EIO, .count = 1 });
+	(void)convert(w, RAID_POLICY_PPL);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 1);
+	assert_int_equal(info.member[1].state, RAID_MEMBER_FAULTY);
+	assert_int_equal(world_stop(w), 0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+		    the_place_of_a_log_is_flushed_before_it_is_used),
 		cmocka_unit_test(any_policy_becomes_any_other),
 		cmocka_unit_test(it_changes_under_load),
 		cmocka_unit_test(power_may_go_at_any_io),
