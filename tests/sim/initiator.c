@@ -10,7 +10,7 @@
  * Invariants: a task is owned by one command until its status arrives or the
  * session is reinstated; CmdSN never passes MaxCmdSN.
  */
-#include "tests/sim/initiator.h"
+#include "tests/sim/initiator_priv.h"
 
 #include <assert.h>
 #include <isa-l.h>
@@ -18,68 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/wire.h"
-
-#define BHS 48u
-#define DIGEST 4u
-#define TASKS 16u
 #define DATA_MAX ((size_t)256 * 1024)
-#define TEXT_MAX 1024u
-#define NO_TAG 0xffffffffu
 #define HANG_NS (300 * NSEC_PER_SEC)
 
-enum opcode {
-	NOP_OUT = 0x00, SCSI_COMMAND = 0x01, TMF_REQUEST = 0x02,
-	LOGIN_REQUEST = 0x03, DATA_OUT = 0x05,
-	NOP_IN = 0x20, SCSI_RESPONSE = 0x21, TMF_RESPONSE = 0x22,
-	LOGIN_RESPONSE = 0x23, DATA_IN = 0x25, R2T = 0x31, ASYNC = 0x32,
-};
-#define IMMEDIATE 0x40u
-#define FINAL 0x80u
-
-enum state { DOWN, CONNECTING, SECURITY, OPERATIONAL, FULL };
-
-enum task_kind { TASK_READ, TASK_WRITE, TASK_SYNC, TASK_OTHER };
-
-struct task {
-	bool busy, orphan;	/* orphan: its session is gone */
-	bool aborting;
-	enum task_kind kind;
-	const struct initiator_lun *lun;
-	uint32_t itt, abort_itt;
-	uint64_t lba, n;	/* sectors of 512 bytes */
-	uint32_t len;		/* bytes */
-	uint32_t got, data_sn;
-	unsigned write;		/* model's number */
-	uint64_t token;		/* model's read or flush */
-	bool fua;
-	uint64_t start_ns;
-	uint8_t *buf;
-};
-
-struct initiator {
-	struct sim *sim;
-	struct rng *rng;
-	char name[64], from[16], target[64];
-	uint8_t isid[6];
-	uint16_t port;
-	struct sim_conn *conn;
-	enum state state;
-	bool stopped, errors_ok, unsteady, waiting;
-	uint32_t cmd_sn, max_cmd_sn, exp_stat_sn, next_itt;
-	/* negotiated */
-	bool initial_r2t, immediate, header_digest, data_digest;
-	uint32_t first_burst, max_segment;
-	struct initiator_lun lun[INITIATOR_LUNS];
-	unsigned nluns, depth;
-	uint64_t budget, commands;
-	struct task task[TASKS];
-	uint8_t *in;
-	size_t in_len, in_room;
-};
-
 static void connect_soon(struct initiator *ini);
-static void send_commands(struct initiator *ini);
 
 static bool
 sn_before(uint32_t a, uint32_t b)	/* RFC 1982 */
@@ -89,8 +31,7 @@ sn_before(uint32_t a, uint32_t b)	/* RFC 1982 */
 
 /* --- sending --- */
 
-/* Fields all requests have; the rest is the caller's. */
-static struct wire_out
+struct wire_out
 pdu_begin(uint8_t bhs[BHS], unsigned opcode, unsigned flags, uint64_t lun,
     uint32_t itt)
 {
@@ -123,7 +64,7 @@ digest(const uint8_t *data, size_t len, uint8_t sum[DIGEST])
 	put_le32(&out, ~crc);
 }
 
-static void
+void
 pdu_send(struct initiator *ini, uint8_t bhs[BHS], const void *data, size_t len)
 {
 	struct wire_out out = wire_out(bhs + 5, 3);
@@ -144,113 +85,11 @@ pdu_send(struct initiator *ini, uint8_t bhs[BHS], const void *data, size_t len)
 		sim_conn_send(ini->conn, sum, DIGEST);
 }
 
-static void
+void
 put_sns(struct initiator *ini, struct wire_out *out)
 {
 	put_be32(out, ini->cmd_sn);
 	put_be32(out, ini->exp_stat_sn);
-}
-
-/* --- login --- */
-
-static size_t
-add_key(char *text, size_t at, const char *key, const char *value)
-{
-	int n = snprintf(text + at, TEXT_MAX - at, "%s=%s", key, value);
-
-	assert(n > 0 && at + (size_t)n + 1 < TEXT_MAX);
-	return at + (size_t)n + 1;
-}
-
-static size_t
-add_number(char *text, size_t at, const char *key, uint64_t value)
-{
-	char number[24];
-
-	snprintf(number, sizeof(number), "%llu", (unsigned long long)value);
-	return add_key(text, at, key, number);
-}
-
-static void
-send_login(struct initiator *ini, unsigned csg, unsigned nsg,
-    const char *text, size_t len)
-{
-	uint8_t bhs[BHS];
-	struct wire_out out = pdu_begin(bhs, LOGIN_REQUEST | IMMEDIATE,
-	    0x80 | csg << 2 | nsg, 0, 1);
-
-	memcpy(bhs + 8, ini->isid, sizeof(ini->isid));
-	put_be16(&out, 1);		/* CID */
-	put_zero(&out, 2);
-	put_sns(ini, &out);
-	pdu_send(ini, bhs, text, len);
-}
-
-static void
-send_security(struct initiator *ini)
-{
-	char text[TEXT_MAX];
-	size_t n = 0;
-
-	n = add_key(text, n, "InitiatorName", ini->name);
-	n = add_key(text, n, "TargetName", ini->target);
-	n = add_key(text, n, "SessionType", "Normal");
-	n = add_key(text, n, "AuthMethod", "None");
-	ini->state = SECURITY;
-	send_login(ini, 0, 1, text, n);
-}
-
-static void
-send_operational(struct initiator *ini)
-{
-	struct rng *rng = ini->rng;
-	char text[TEXT_MAX];
-	size_t n = 0;
-	uint64_t burst = 512 * rng_range(rng, 1, 128);
-
-	n = add_key(text, n, "HeaderDigest", rng_one_in(rng, 2) ? "None" :
-	    "CRC32C,None");
-	n = add_key(text, n, "DataDigest", rng_one_in(rng, 2) ? "None" :
-	    "CRC32C,None");
-	n = add_key(text, n, "InitialR2T", rng_one_in(rng, 2) ? "Yes" : "No");
-	n = add_key(text, n, "ImmediateData", rng_one_in(rng, 2) ? "Yes" :
-	    "No");
-	n = add_number(text, n, "MaxRecvDataSegmentLength",
-	    512 * rng_range(rng, 1, 512));
-	n = add_number(text, n, "FirstBurstLength", burst);
-	n = add_number(text, n, "MaxBurstLength", burst +
-	    512 * rng_below(rng, 512));
-	n = add_number(text, n, "MaxOutstandingR2T", rng_range(rng, 1, 8));
-	n = add_number(text, n, "DefaultTime2Wait", 0);
-	n = add_number(text, n, "DefaultTime2Retain", 0);
-	n = add_number(text, n, "ErrorRecoveryLevel", 0);
-	ini->state = OPERATIONAL;
-	send_login(ini, 1, 3, text, n);
-}
-
-static void
-take_keys(struct initiator *ini, const char *text, size_t len)
-{
-	const char *end = text + len;
-
-	for (; text < end; text += strnlen(text, (size_t)(end - text)) + 1) {
-		char key[64] = "", value[64] = "";
-
-		if (sscanf(text, "%63[^=]=%63s", key, value) != 2)
-			continue;
-		if (strcmp(key, "MaxRecvDataSegmentLength") == 0)
-			ini->max_segment = (uint32_t)atol(value);
-		else if (strcmp(key, "FirstBurstLength") == 0)
-			ini->first_burst = (uint32_t)atol(value);
-		else if (strcmp(key, "InitialR2T") == 0)
-			ini->initial_r2t = strcmp(value, "Yes") == 0;
-		else if (strcmp(key, "ImmediateData") == 0)
-			ini->immediate = strcmp(value, "Yes") == 0;
-		else if (strcmp(key, "HeaderDigest") == 0)
-			ini->header_digest = strcmp(value, "CRC32C") == 0;
-		else if (strcmp(key, "DataDigest") == 0)
-			ini->data_digest = strcmp(value, "CRC32C") == 0;
-	}
 }
 
 /* The old session's tasks have ended, one way or the other. */
@@ -266,44 +105,6 @@ bury_orphans(struct initiator *ini)
 			model_write_end(t->lun->model, t->write, false, false);
 		t->busy = false;
 	}
-}
-
-static void
-login_response(struct initiator *ini, const uint8_t bhs[BHS],
-    const uint8_t *data, size_t len)
-{
-	struct wire_in in = wire_in(bhs + 24, 14);
-	uint32_t stat_sn = get_be32(&in), exp_cmd_sn = get_be32(&in);
-	uint32_t max_cmd_sn = get_be32(&in);
-	unsigned status = get_be16(&in);
-
-	if (status != 0) {
-		sim_check(ini->sim, status >> 8 == 3 || ini->waiting,
-		    "%s: login status %04x", ini->name, status);
-		sim_trace(ini->sim, "%s: login status %04x", ini->from,
-		    status);
-		return;		/* the target closes; then again */
-	}
-	sim_check(ini->sim, exp_cmd_sn == ini->cmd_sn, "%s: login response "
-	    "expects CmdSN %u, not %u", ini->name, exp_cmd_sn, ini->cmd_sn);
-	ini->exp_stat_sn = stat_sn + 1;
-	ini->max_cmd_sn = max_cmd_sn;
-	take_keys(ini, (const char *)data, len);
-	if (ini->state == SECURITY) {
-		send_operational(ini);
-		return;
-	}
-	sim_check(ini->sim, ini->state == OPERATIONAL, "%s: login response "
-	    "in state %d", ini->name, (int)ini->state);
-	sim_trace(ini->sim, "%s: logged in, segment %u, burst %u%s%s%s%s",
-	    ini->from, ini->max_segment, ini->first_burst,
-	    ini->initial_r2t ? ", R2T" : "",
-	    ini->immediate ? ", immediate" : "",
-	    ini->header_digest ? ", header digest" : "",
-	    ini->data_digest ? ", data digest" : "");
-	ini->state = FULL;
-	bury_orphans(ini);
-	send_commands(ini);
 }
 
 /* --- commands --- */
@@ -734,7 +535,10 @@ pdu_received(struct initiator *ini, const uint8_t bhs[BHS],
 	}
 	switch (opcode) {
 	case LOGIN_RESPONSE:
-		login_response(ini, bhs, data, len);
+		if (login_response(ini, bhs, data, len)) {
+			bury_orphans(ini);
+			send_commands(ini);
+		}
 		return;
 	case SCSI_RESPONSE:
 		scsi_response(ini, bhs, data, len);
