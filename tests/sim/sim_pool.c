@@ -8,6 +8,9 @@
  * space are the sum of the volumes, a full pool says ENOSPC exactly when it
  * is full, new space reads as zeroes, and the volumes' data obey the model.
  * The pool's document is the last acknowledged one or the one cut off.
+ *
+ * An array with a log may lose members, one at a time, and have a spare, on
+ * which what volumes have is rebuilt first; in the end it can do without any.
  */
 #include "pool/pool.h"
 #include "tests/sim/load.h"
@@ -437,6 +440,8 @@ open_pool(struct world *w, struct loop *loop)
 	    open.err.text);
 	w->loop = loop;
 	w->pool = open.pool;
+	if (rig_members(w->rig) > 1)
+		raid_set_used(rig_raid(w->rig), pool_next_used, w->pool);
 	resolve_change(w);
 	check_volumes(w);
 	check_space(w);
@@ -449,6 +454,8 @@ close_pool(struct world *w)
 {
 	struct pool_close close = { .pool = w->pool };
 
+	if (rig_members(w->rig) > 1)
+		raid_set_used(rig_raid(w->rig), NULL, NULL);
 	pool_close_start(&close, NULL);
 	sim_run_op(w->sim, &close.op, SIM_FOREVER);
 	sim_check(w->sim, close.err.code == 0, "close: %s", close.err.text);
@@ -471,6 +478,29 @@ start_loads(struct world *w)
 	}
 }
 
+/* One at a time, and not before all rows have their parity. */
+static void
+lose_member(struct world *w)
+{
+	struct raid_info info;
+	unsigned i;
+
+	if (rig_members(w->rig) == 1 || !rig_has_log(w->rig))
+		return;
+	if (!rng_one_in(w->rng, 4))
+		rig_readd(w->rig, w->loop);
+	if (rng_one_in(w->rng, 3))
+		sim_sleep(w->sim, 60000);
+	raid_get_info(rig_raid(w->rig), &info);
+	if (!rig_note_whole(w->rig) || rig_suspects(w->rig) > 0 ||
+	    info.in_doubt > 0 || rng_one_in(w->rng, 4))
+		return;
+	i = rig_member(w->rig, (unsigned)rng_below(w->rng,
+	    rig_members(w->rig)));
+	rig_suspect(w->rig, i, false);
+	sim_disk_vanish(rig_disk(w->rig, i), false);
+}
+
 /*
  * Load and changes until all is done (true) or the process is to be killed.
  * Half of the lives end among the changes, where few events are.
@@ -482,6 +512,7 @@ live(struct world *w)
 	uint64_t events = rng_range(w->rng, 1, quiet ? 60 : 400);
 
 	w->budget = (unsigned)rng_range(w->rng, 0, 12);
+	lose_member(w);
 	start_loads(w);
 	for (unsigned i = 0; quiet && i < w->loads; i++)
 		sim_run_op(w->sim, &w->load[i]->op, SIM_FOREVER);
@@ -500,9 +531,46 @@ static void
 crash(struct world *w, bool power)
 {
 	rig_crash(w->rig, power);
-	for (unsigned i = 0; i < VOLUMES; i++)
-		if (w->volume[i].exists)
-			model_crash(w->volume[i].model, power);
+	for (unsigned i = 0; i < VOLUMES; i++) {
+		if (!w->volume[i].exists)
+			continue;
+		model_crash(w->volume[i].model, power);
+		if (rig_suspects(w->rig) > 0)	/* what was in flight */
+			model_doubt(w->volume[i].model);
+	}
+}
+
+static void
+shut_down(struct world *w)
+{
+	close_pool(w);
+	for (unsigned k = 0; k < VOLUMES; k++)
+		if (w->volume[k].exists)
+			model_settle(w->volume[k].model);
+	sim_shutdown(w->sim);
+}
+
+/* All is rebuilt; then any member can be left out. */
+static void
+last_checks(struct world *w)
+{
+	unsigned n = rig_members(w->rig);
+	bool whole;
+
+	if (n == 1 || !rig_has_log(w->rig))
+		return;
+	open_pool(w, sim_boot(w->sim));
+	rig_readd(w->rig, w->loop);
+	sim_sleep(w->sim, 300000);
+	whole = rig_note_whole(w->rig);
+	check_data(w);
+	shut_down(w);
+	if (!whole)
+		return;
+	rig_withhold(w->rig, rig_member(w->rig,
+	    (unsigned)rng_below(w->rng, n)));
+	open_pool(w, sim_boot(w->sim));
+	shut_down(w);
 }
 
 static void
@@ -519,23 +587,22 @@ play_pool(struct sim *sim, struct rng *rng)
 		w->rig = rig_new_array(sim, rng, rng_range(rng, 6, 10) * MIB);
 	else
 		w->rig = rig_new_disk(sim, rng, rng_range(rng, 6, 10) * MIB);
+	while (rig_members(w->rig) > 1 && rng_one_in(rng, 2) &&
+	    rig_disks(w->rig) < rig_members(w->rig) + RIG_SPARES_MAX)
+		rig_new_spare(w->rig);
 	for (unsigned i = 0; i < LOADS; i++)
 		w->load[i] = load_new(sim, rng);
 	format(w, sim_boot(sim));
 	sim_shutdown(sim);
 	for (uint64_t i = 0; i < lives; i++) {
 		open_pool(w, sim_boot(sim));
-		if (live(w) && rng_one_in(rng, 4)) {
-			close_pool(w);
-			for (unsigned k = 0; k < VOLUMES; k++)
-				if (w->volume[k].exists)
-					model_settle(w->volume[k].model);
-			sim_shutdown(sim);
-		}
+		if (live(w) && rng_one_in(rng, 4))
+			shut_down(w);
 		if (sim_is_up(sim) || rng_one_in(rng, 3))
 			crash(w, rng_one_in(rng, 2) || !sim_is_up(sim));
 		rot_label(w);
 	}
+	last_checks(w);
 }
 
 const struct scenario scenario_pool = { "pool", play_pool };
