@@ -43,6 +43,8 @@ call_run(struct op *op)
 		op->step = CALL_JOBS;
 		return;
 	case CALL_JOBS:
+		if (call->req != NULL && !call->req->is_job)
+			req_free(call->req);
 		jobs_wait(call->dozo, op);
 		op->step = CALL_END;
 		return;
