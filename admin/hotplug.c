@@ -276,8 +276,13 @@ take_event(struct hotplug *hp, struct udev_device *dev)
 	if (action == NULL || node == NULL ||
 	    (!removed && strcmp(action, "add") != 0))
 		return;
-	if (removed)
+	if (removed) {
+		/* A member since the last look is not known yet. */
+		if (find_path(hp, node) == NULL)
+			hotplug_know(hp->dozo, node,
+			    udev_device_get_devnum(dev));
 		hotplug_gone(hp->dozo, udev_device_get_devnum(dev));
+	}
 	if (type == NULL || strcmp(type, "disk") != 0)
 		return;
 	property(dev, "ID_MODEL", model, sizeof(model));
