@@ -2,7 +2,7 @@
 /*
  * The helper thread for blocking calls.
  *
- * Invariants: a struct work is on the todo list until the thread takes it,
+ * Invariants: a struct work is in the queue until the thread takes it,
  * and on the loop's running list until its op was let go; only the loop's
  * thread touches ops.  The loop looks for finished work every POLL_MS while
  * there is any: changes are rare, and the loop needs no second wake-up path.
@@ -29,7 +29,7 @@ struct worker {
 	pthread_t thread;
 	pthread_mutex_t lock;		/* guards the rest */
 	pthread_cond_t wake;
-	struct work_list todo;
+	struct work_list queue;
 	bool stop;
 };
 
@@ -41,14 +41,14 @@ worker_main(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	for (;;) {
-		work = STAILQ_FIRST(&w->todo);
+		work = STAILQ_FIRST(&w->queue);
 		if (work == NULL) {
 			if (w->stop)
 				break;
 			pthread_cond_wait(&w->wake, &w->lock);
 			continue;
 		}
-		STAILQ_REMOVE_HEAD(&w->todo, todo);
+		STAILQ_REMOVE_HEAD(&w->queue, queue);
 		pthread_mutex_unlock(&w->lock);
 		work->fn(work->arg);
 		atomic_store(&work->done, true);
@@ -90,7 +90,7 @@ worker_new(struct loop *loop, struct err *err)
 	}
 	w->loop = loop;
 	STAILQ_INIT(&w->running);
-	STAILQ_INIT(&w->todo);
+	STAILQ_INIT(&w->queue);
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->wake, NULL);
 	/* Signals are the loop's. */
@@ -117,7 +117,7 @@ worker_free(struct worker *w)
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
-	assert(STAILQ_EMPTY(&w->todo));
+	assert(STAILQ_EMPTY(&w->queue));
 	timer_stop(w->loop, &w->timer);
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->lock);
@@ -137,7 +137,7 @@ work_start(struct worker *w, struct work *work, void (*fn)(void *arg),
 	STAILQ_INSERT_TAIL(&w->running, work, running);
 	pthread_mutex_lock(&w->lock);
 	assert(!w->stop);
-	STAILQ_INSERT_TAIL(&w->todo, work, todo);
+	STAILQ_INSERT_TAIL(&w->queue, work, queue);
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
 	if (!timer_running(&w->timer))

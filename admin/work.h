@@ -17,7 +17,7 @@ struct work {
 	void *arg;
 	struct op *waiter;
 	atomic_bool done;
-	STAILQ_ENTRY(work) todo, running;
+	STAILQ_ENTRY(work) queue, running;
 };
 
 struct worker *worker_new(struct loop *loop, struct err *err);

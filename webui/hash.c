@@ -33,7 +33,7 @@ struct hasher {
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t work;
-	struct jobs todo, finished;
+	struct jobs queue, finished;
 	unsigned n;
 	bool stop, running;
 	int pipe[2];
@@ -76,12 +76,12 @@ hasher_run(void *arg)
 
 	pthread_mutex_lock(&h->lock);
 	while (!h->stop) {
-		job = STAILQ_FIRST(&h->todo);
+		job = STAILQ_FIRST(&h->queue);
 		if (job == NULL) {
 			pthread_cond_wait(&h->work, &h->lock);
 			continue;
 		}
-		STAILQ_REMOVE_HEAD(&h->todo, link);
+		STAILQ_REMOVE_HEAD(&h->queue, link);
 		pthread_mutex_unlock(&h->lock);
 		job->fits = check(job->password, job->hash != NULL ?
 		    job->hash : h->dummy) && job->hash != NULL;
@@ -138,7 +138,7 @@ hasher_check(struct hasher *h, const char *password, const char *hash,
 	job->arg = arg;
 	pthread_mutex_lock(&h->lock);
 	h->n++;
-	STAILQ_INSERT_TAIL(&h->todo, job, link);
+	STAILQ_INSERT_TAIL(&h->queue, job, link);
 	pthread_cond_signal(&h->work);
 	pthread_mutex_unlock(&h->lock);
 	return true;
@@ -151,7 +151,7 @@ hasher_new(struct event_base *base)
 
 	if (h == NULL)
 		return NULL;
-	STAILQ_INIT(&h->todo);
+	STAILQ_INIT(&h->queue);
 	STAILQ_INIT(&h->finished);
 	pthread_mutex_init(&h->lock, NULL);
 	pthread_cond_init(&h->work, NULL);
@@ -183,9 +183,9 @@ hasher_free(struct hasher *h)
 		pthread_mutex_unlock(&h->lock);
 		pthread_join(h->thread, NULL);
 	}
-	STAILQ_CONCAT(&h->todo, &h->finished);
-	while ((job = STAILQ_FIRST(&h->todo)) != NULL) {
-		STAILQ_REMOVE_HEAD(&h->todo, link);
+	STAILQ_CONCAT(&h->queue, &h->finished);
+	while ((job = STAILQ_FIRST(&h->queue)) != NULL) {
+		STAILQ_REMOVE_HEAD(&h->queue, link);
 		job_free(job);
 	}
 	if (h->ready != NULL) {

@@ -98,9 +98,9 @@ class Run:
     def __init__(self, args, tests, expected):
         self.args = args
         self.expected = expected
-        self.todo = queue.Queue()
+        self.queue = queue.Queue()
         for test in tests:
-            self.todo.put(test)
+            self.queue.put(test)
         self.lock = threading.Lock()
         self.outcomes = {}
         self.slow = []
@@ -109,7 +109,7 @@ class Run:
     def work(self, url):
         while True:
             try:
-                name = self.todo.get_nowait()
+                name = self.queue.get_nowait()
             except queue.Empty:
                 return
             begin = time.monotonic()
