@@ -76,14 +76,19 @@ def test_a_volume_that_takes_long_is_a_job_that_can_be_cancelled():
         assert b.get("pool", "status", "tank")["free"] == free
 
 
+def long_create(b):
+    b.options = ["--fault-injection"]
+    b.start()
+    b.pool(size="512M")
+    zeroing(b)
+    work = b.background("volume", "create", "tank/big", "900M")
+    until("a job", lambda: running(b, "volume.create"))
+    return work
+
+
 def test_ctrl_c_ends_the_job_that_dozoctl_waits_for():
     with Box(start=False) as b:
-        b.options = ["--fault-injection"]
-        b.start()
-        b.pool(size="512M")
-        zeroing(b)
-        work = b.background("volume", "create", "tank/big", "900M")
-        until("a job", lambda: running(b, "volume.create"))
+        work = long_create(b)
         work.send_signal(signal.SIGINT)
         work.wait(10)
         assert work.returncode == 5, work.returncode
@@ -94,12 +99,7 @@ def test_ctrl_c_ends_the_job_that_dozoctl_waits_for():
 
 def test_a_stop_does_not_wait_for_long_work():
     with Box(start=False) as b:
-        b.options = ["--fault-injection"]
-        b.start()
-        b.pool(size="512M")
-        zeroing(b)
-        work = b.background("volume", "create", "tank/big", "900M")
-        until("a job", lambda: running(b, "volume.create"))
+        work = long_create(b)
         b.stop(timeout=10)
         work.wait(10)
         assert work.returncode == 5, work.returncode

@@ -400,6 +400,26 @@ after_a_foreign_writer_all_is_copied(void **state)
 	pull_and_return(&world, RAID_POLICY_PPL, true);
 }
 
+static void
+start_again(struct world *w, uint32_t without)
+{
+	assert_int_equal(array_stop(w), 0);
+	assemble_without(w, &as, without, false);
+	assert_non_null(as.raid);
+}
+
+/* Member 1 was pulled, and missed the first block. */
+static void
+start_without_one(struct world *w)
+{
+	start(w, 3, 0, RAID_POLICY_PPL);
+	start_again(w, 0);
+	assert_int_equal(fail_member_now(w, 1), 0);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 9, 0), 0);
+	memset(w->model, 9, 4096);
+	start_again(w, 1u << 1);
+}
+
 /* Where a write begins before the copy comes by, and ends after it. */
 static void
 a_write_begun_without_the_member_is_copied_too(void **state)
@@ -410,16 +430,7 @@ a_write_begun_without_the_member_is_copied_too(void **state)
 	struct blk *blk;
 
 	(void)state;
-	start(w, 3, 0, RAID_POLICY_PPL);
-	assert_int_equal(array_stop(w), 0);
-	assemble_without(w, &as, 0, false);
-	assert_non_null(as.raid);
-	assert_int_equal(fail_member_now(w, 1), 0);
-	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 9, 0), 0);
-	memset(w->model, 9, 4096);
-	assert_int_equal(array_stop(w), 0);
-	assemble_without(w, &as, 1u << 1, false);
-	assert_non_null(as.raid);
+	start_without_one(w);
 	blk = raid_blk(w->raid);
 	off = round_down(w->size - MIB, stripe);
 	raid_map_locate(&w->raid->map, off, &place);
@@ -463,16 +474,7 @@ a_pulled_member_serves_what_it_has(void **state)
 	uint64_t off = 2 * MIB, reads, writes;
 
 	(void)state;
-	start(w, 3, 0, RAID_POLICY_PPL);
-	assert_int_equal(array_stop(w), 0);
-	assemble_without(w, &as, 0, false);
-	assert_non_null(as.raid);
-	assert_int_equal(fail_member_now(w, 1), 0);
-	assert_int_equal(do_write(raid_blk(w->raid), 0, 4096, 9, 0), 0);
-	memset(w->model, 9, 4096);
-	assert_int_equal(array_stop(w), 0);
-	assemble_without(w, &as, 1u << 1, false);
-	assert_non_null(as.raid);
+	start_without_one(w);
 	add_fault(w, 0, (struct fault_rule){ .action = FAULT_DELAY,
 	    .kinds = 1u << IO_READ, .off = w->raid->member[0].data_off,
 	    .len = 16 * KIB, .delay_ms = 100 });
