@@ -461,6 +461,23 @@ print_stats(const json_t *stats)
 	}
 }
 
+/* "1 volume, 2 targets, 2 mappings, 0 sessions" */
+static void
+print_counts(const json_t *status)
+{
+	static const char *const counted[] = { "volumes", "targets",
+		"mappings", "sessions" };
+
+	for (size_t i = 0; i < nitems(counted); i++) {
+		int n = (int)json_num(status, counted[i]);
+		int len = (int)strlen(counted[i]);
+
+		printf("%s%d %.*s", i == 0 ? "  " : ", ", n,
+		    n == 1 ? len - 1 : len, counted[i]);
+	}
+	printf("\n");
+}
+
 static void
 print_status(const json_t *status)
 {
@@ -490,11 +507,7 @@ print_status(const json_t *status)
 			    free_text, sizeof(free_text)));
 		print_task(p);
 	}
-	printf("  %d volumes, %d targets, %d mappings, %d sessions\n",
-	    (int)json_num(status, "volumes"),
-	    (int)json_num(status, "targets"),
-	    (int)json_num(status, "mappings"),
-	    (int)json_num(status, "sessions"));
+	print_counts(status);
 }
 
 static void

@@ -45,13 +45,13 @@ struct scrub_store {
 
 /* --- what is told --- */
 
-/* The volumes of its data, each where it is hit first; how many? */
 struct hit {
 	struct volume_info info;
 	const struct volume *volume;
-	uint64_t at;
+	uint64_t at;			/* bytes from its start */
 };
 
+/* The volumes of its data, each where it is hit first; how many? */
 static unsigned
 find_hits(const struct pool *pool, const struct raid_mismatch *mm,
     struct hit hits[RAID_MEMBERS_MAX])

@@ -535,6 +535,8 @@ def test_every_verb_has_help_and_a_table_or_page():
         for verb in verbs:
             words = verb.split()
             assert "usage: dozoctl " + verb in b.ok(*words, "--help").out
+        assert "1 volume, 1 target, 1 mapping, 0 sessions\n" in \
+            b.ok("status").out
         for words in (["status"], ["status", "--short"], ["version"],
                       ["ops"], ["sessions"], ["knocks"], ["stats"],
                       ["events"], ["disk", "list"], ["pool", "list"],
