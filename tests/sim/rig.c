@@ -17,6 +17,7 @@
 
 #include "core/wire.h"
 #include "raid/bitmap.h"
+#include "raid/map.h"
 #include "raid/sb1.h"
 #include "tests/sim/used.h"
 
@@ -45,6 +46,7 @@ struct rig {
 	bool created, crashed, doubt;
 	unsigned suspects, withheld;	/* masks of disks */
 	unsigned listed;		/* with bad blocks, as a life ended */
+	bool tiny;			/* the array has two rows at most */
 };
 
 static struct rig *
@@ -328,13 +330,17 @@ assemble_start(struct rig *rig, struct loop *loop)
 	return as;
 }
 
+/*
+ * An array of which every row is in doubt is refused.  A write to a row with
+ * two bad blocks puts it in doubt, and one or two of those may be all rows.
+ */
 static bool
 may_refuse(const struct rig *rig)
 {
 	if (rig_suspects(rig) == 0)
 		return false;
 	if (rig_suspects(rig) == 1 && rig_has_log(rig))
-		return rig->doubt;
+		return rig->doubt || (rig->tiny && rig->listed != 0);
 	return rig->crashed || rig->doubt;
 }
 
@@ -447,6 +453,8 @@ note_listed(struct rig *rig)
 		return;
 	raid_get_info(rig->raid, &info);
 	rig->listed = 0;
+	rig->tiny = raid_blk(rig->raid)->geo.size <= 2ull * (rig->n - 1) *
+	    MIN(rig->spec.chunk_bytes, ROW_BYTES_MAX);
 	for (unsigned r = 0; r < info.nmembers; r++) {
 		unsigned i = disk_of(rig, info.member[r].path);
 
