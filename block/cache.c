@@ -43,7 +43,7 @@ cache_free(struct cache *cache)
 	if (cache == NULL)
 		return;
 	assert(TAILQ_EMPTY(&cache->vols) && cache->used == 0);
-	assert(cache->works_busy == 0);
+	assert(cache->works_busy == 0 && cache->nlooks == 0);
 	cache_map_fini(cache);
 	for (unsigned i = 0; cache->works != NULL && i < CACHE_WORKS; i++)
 		free(cache->works[i].whole);

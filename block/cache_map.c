@@ -208,11 +208,16 @@ hash(const struct cache_vol *vol, uint64_t no)
 	return z ^ (z >> 31);
 }
 
+struct cgroup **
+cgroup_bucket(const struct cache_vol *vol, uint64_t no)
+{
+	return &vol->cache->bucket[hash(vol, no) & vol->cache->hash_mask];
+}
+
 struct cgroup *
 cgroup_find(const struct cache_vol *vol, uint64_t no)
 {
-	const struct cache *cache = vol->cache;
-	struct cgroup *g = cache->bucket[hash(vol, no) & cache->hash_mask];
+	struct cgroup *g = *cgroup_bucket(vol, no);
 
 	while (g != NULL && (g->no != no || g->vol != vol))
 		g = g->next;

@@ -42,6 +42,7 @@
  * while a stop, or the flush of an initiator with a time limit, waits.
  */
 #define DIRTY_MAX	((uint32_t)(GIB / PAGE))
+#define CACHE_LOOKS	64u	/* reads looked up together */
 #define FILL_RUNS	8u	/* dirty places that make it worth filling */
 #define CACHE_STREAMS	8u	/* readers told apart, for each device */
 #define CACHE_AHEADS	16u	/* pieces read ahead at a time */
@@ -192,6 +193,9 @@ struct cache {
 	struct cache_req *reqs;
 	struct cache_req_free req_free;
 	struct io_queue req_wait;
+	struct op look_op;		/* while there are some: */
+	struct io *look[CACHE_LOOKS];
+	unsigned nlooks;
 	struct cache_ahead *aheads;
 	struct cache_work *works;
 	unsigned works_busy;
@@ -260,6 +264,8 @@ int cache_map_init(struct cache *cache, uint64_t bytes);
 void cache_map_fini(struct cache *cache);
 void cache_map_set_limit(struct cache *cache, uint32_t pages);
 struct cgroup *cgroup_find(const struct cache_vol *vol, uint64_t no);
+/* Where the search begins. */
+struct cgroup **cgroup_bucket(const struct cache_vol *vol, uint64_t no);
 struct cpage *finder_page(struct finder *finder, const struct piece *piece);
 /* A page in that place, nothing valid; NULL if none can be had. */
 struct cpage *cpage_add(struct cache_vol *vol, uint64_t page_no);
@@ -301,6 +307,8 @@ cpage_hit(struct cpage *page)
 /* --- cache_req.c --- */
 
 void cache_submit(struct blk *blk, struct io *io);
+/* Answer a read from memory, or start what it takes. */
+void cache_read(struct cache_vol *vol, struct io *io);
 /* Read it, and keep it whatever else is in memory. */
 void cache_fetch(struct cache_vol *vol, struct io *io, struct op *waiter);
 /* Is all of the range in memory? */
@@ -310,6 +318,11 @@ void cache_req_put(struct cache *cache, struct cache_req *req);
 /* Does a change that came before `until` (NULL: any) touch the range? */
 bool cache_change_ahead(const struct cache_vol *vol,
     const struct cache_req *until, uint64_t off, uint64_t len);
+
+/* --- cache_look.c --- */
+
+/* cache_read() later in this turn, with the others of the turn. */
+void cache_look(struct cache_vol *vol, struct io *io);
 
 /* --- cache_ahead.c --- */
 

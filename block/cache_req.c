@@ -616,8 +616,8 @@ read_miss(struct cache_vol *vol, struct io *io, enum look result)
 		take_or_wait(vol, io);
 }
 
-static void
-submit_read(struct cache_vol *vol, struct io *io)
+void
+cache_read(struct cache_vol *vol, struct io *io)
 {
 	struct finder finder = { .vol = vol };
 	enum look result = look(&finder, io);
@@ -682,7 +682,7 @@ cache_submit(struct blk *blk, struct io *io)
 
 	switch (io->kind) {
 	case IO_READ:
-		submit_read(vol, io);
+		cache_look(vol, io);
 		return;
 	case IO_WRITE:
 		submit_write(vol, io);
