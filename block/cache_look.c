@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Short reads of one turn are looked up together.
+ * Short reads and writes of one turn are looked up together.
  *
  * A look-up goes from the bucket to the group, from there to the page and to
  * its data.  In a cache of some size none of them is in the processor's, so
- * each step waits for memory.  Here every step is taken for all reads before
+ * each step waits for memory.  Here every step is taken for all of them before
  * the next one, and they wait at the same time.
  */
 #include "block/cache_priv.h"
@@ -69,7 +69,7 @@ look_run(struct op *op)
 	if (n > 1)
 		prefetch_all(look, n);
 	for (unsigned i = 0; i < n; i++)
-		cache_read(look[i]->owner, look[i]);
+		cache_begin(look[i]->owner, look[i]);
 }
 
 static const struct op_type look_type = {
@@ -82,7 +82,7 @@ cache_look(struct cache_vol *vol, struct io *io)
 	struct cache *cache = vol->cache;
 
 	if (io->len > GROUP || cache->nlooks == CACHE_LOOKS) {
-		cache_read(vol, io);
+		cache_begin(vol, io);
 		return;
 	}
 	io->owner = vol;

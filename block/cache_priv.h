@@ -42,7 +42,7 @@
  * while a stop, or the flush of an initiator with a time limit, waits.
  */
 #define DIRTY_MAX	((uint32_t)(GIB / PAGE))
-#define CACHE_LOOKS	64u	/* reads looked up together */
+#define CACHE_LOOKS	64u	/* requests looked up together */
 #define FILL_RUNS	8u	/* dirty places that make it worth filling */
 #define CACHE_STREAMS	8u	/* readers told apart, for each device */
 #define CACHE_AHEADS	16u	/* pieces read ahead at a time */
@@ -193,7 +193,7 @@ struct cache {
 	struct cache_req *reqs;
 	struct cache_req_free req_free;
 	struct io_queue req_wait;
-	struct op look_op;		/* while there are some: */
+	struct op look_op;		/* while there are some of: */
 	struct io *look[CACHE_LOOKS];
 	unsigned nlooks;
 	struct cache_ahead *aheads;
@@ -307,8 +307,8 @@ cpage_hit(struct cpage *page)
 /* --- cache_req.c --- */
 
 void cache_submit(struct blk *blk, struct io *io);
-/* Answer a read from memory, or start what it takes. */
-void cache_read(struct cache_vol *vol, struct io *io);
+/* Answer a read or write from memory, or start what it takes. */
+void cache_begin(struct cache_vol *vol, struct io *io);
 /* Read it, and keep it whatever else is in memory. */
 void cache_fetch(struct cache_vol *vol, struct io *io, struct op *waiter);
 /* Is all of the range in memory? */
@@ -321,7 +321,7 @@ bool cache_change_ahead(const struct cache_vol *vol,
 
 /* --- cache_look.c --- */
 
-/* cache_read() later in this turn, with the others of the turn. */
+/* cache_begin() later in this turn, with the others of the turn. */
 void cache_look(struct cache_vol *vol, struct io *io);
 
 /* --- cache_ahead.c --- */

@@ -616,8 +616,8 @@ read_miss(struct cache_vol *vol, struct io *io, enum look result)
 		take_or_wait(vol, io);
 }
 
-void
-cache_read(struct cache_vol *vol, struct io *io)
+static void
+submit_read(struct cache_vol *vol, struct io *io)
 {
 	struct finder finder = { .vol = vol };
 	enum look result = look(&finder, io);
@@ -676,16 +676,23 @@ submit_write(struct cache_vol *vol, struct io *io)
 }
 
 void
+cache_begin(struct cache_vol *vol, struct io *io)
+{
+	if (io->kind == IO_READ)
+		submit_read(vol, io);
+	else
+		submit_write(vol, io);
+}
+
+void
 cache_submit(struct blk *blk, struct io *io)
 {
 	struct cache_vol *vol = cache_vol_of(blk);
 
 	switch (io->kind) {
 	case IO_READ:
-		cache_look(vol, io);
-		return;
 	case IO_WRITE:
-		submit_write(vol, io);
+		cache_look(vol, io);
 		return;
 	case IO_ZERO:
 	case IO_DISCARD:
