@@ -39,6 +39,8 @@ MORE = [
          None),
     Cell('8K 70/30 Q16', 'iops', '--bs 8k --random --depth 16 --read 70',
          None),
+    Cell('rnd write 512K Q8', 'mb_s', '--bs 512k --random --depth 8 --read 0',
+         None),
     Cell('seq write 64K Q8', 'mb_s', '--bs 64k --depth 8 --read 0', None),
     Cell('seq write 768K Q1', 'mb_s', '--bs 768k --read 0', None),
 ]
@@ -68,7 +70,7 @@ TABLES = [
     Table('rebuild', 'While member after member is rebuilt', 'memory',
           plain('dozo-rebuild', 'dozo'), REBUILD),
     Table('disk', 'Members on disk', 'disk',
-          plain('dozo-ppl', 'dozo', 'tgt'), SIX),
+          plain('dozo-ppl', 'dozo', 'dozo-writeback', 'tgt'), SIX),
 ]
 
 QUICK = [Table('main', 'Members in memory', 'memory',

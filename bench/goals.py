@@ -104,11 +104,13 @@ def study(results, local):
         if values is not disk:
             out.append('| the study, %s | ' % name + ' | '.join(
                 '%.2f' % (v / d) for v, d in zip(values, disk)) + ' |')
-    for table, where in (('disk', 'members on disk'),
-                         ('main', 'members in memory')):
+    for table, name, where in (
+            ('disk', 'dozo-ppl', 'members on disk'),
+            ('disk', 'dozo-writeback', 'members on disk, `writeback`'),
+            ('main', 'dozo-ppl', 'members in memory')):
         fields = []
         for cell in STUDY_CELLS:
-            got = results.get(table, {}).get(cell, {}).get('dozo-ppl')
+            got = results.get(table, {}).get(cell, {}).get(name)
             base = local.get('memory' if table == 'main' else table, {})
             fields.append('%.2f' % (median(got, UNIT[cell]) / base[cell])
                           if got and cell in base else '-')

@@ -103,7 +103,9 @@ def report(opts, tables, results, local, tcp, idle, seconds):
                 'Writes on disk: with PPL a write is logged with FUA before '
                 'its data moves, and the data is flushed before the log is '
                 'used again; fio writes without either. `dozo` keeps no log '
-                '(policy `resync`).', '']
+                '(policy `resync`). `dozo-writeback` answers from memory, as '
+                'the disk does to fio, and its cache holds all of the unit.',
+                '']
     if local:
         out += ['## Table 2 of the study', ''] + study(results, local) + ['']
     for table in tables:
