@@ -75,6 +75,15 @@ class Target:
             os.fsync(f.fileno())
         return path
 
+    def hole(self, name, size):
+        """A file that is filled through the server: a new volume makes holes
+        anyhow, and blocks given out a second time lie in no order.
+        """
+        path = os.path.join(self.dir, name)
+        with open(path, 'wb') as f:
+            f.truncate(size)
+        return path
+
     def pin(self):
         subprocess.run(['taskset', '-apc', '0', str(self.proc.pid)],
                        stdout=subprocess.DEVNULL, check=True)
@@ -131,7 +140,7 @@ class Dozo(Target):
     def start(self):
         n = self.opts.members
         self.each = self.opts.size // (n - 1) // MIB * MIB + 32 * MIB
-        self.members = [self.image(f'{self.name}{i}.img', self.each)
+        self.members = [self.hole(f'{self.name}{i}.img', self.each)
                         for i in range(n)]
         state = os.path.join(self.dir, self.name + '.state')
         os.mkdir(state)
