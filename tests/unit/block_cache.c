@@ -157,6 +157,39 @@ a_read_over_dirty_sectors_is_mixed(void **state)
 	free(buf);
 }
 
+/* More than are looked up at a time, and in the order in which they came. */
+static void
+requests_of_one_turn_are_looked_up_together(void **state)
+{
+	enum { N = CACHE_LOOKS + 36 };
+	static struct one_io write[N], read[N];
+	uint8_t *buf = aligned_alloc(4096, 2 * N * 4096);
+
+	(void)state;
+	assert_non_null(buf);
+	memset(blk_ram_data(ram), 'a', SIZE);
+	memset(buf + N * 4096, 'e', N * 4096);
+	for (unsigned i = 0; i < N; i++) {
+		uint64_t off = i * 7 % N * 20480ull;
+
+		memset(buf + i * 4096, (int)i, 4096);
+		one_io_start(&write[i], blk, IO_WRITE, off, 4096,
+		    buf + i * 4096, 0);
+		one_io_start(&read[i], blk, IO_READ, off, 4096,
+		    buf + (N + i) * 4096, 0);
+	}
+	for (unsigned i = 0; i < N; i++) {
+		loop_run_op(loop, &write[i].op);
+		loop_run_op(loop, &read[i].op);
+		assert_int_equal(write[i].io.result, 0);
+		assert_int_equal(read[i].io.result, 0);
+	}
+	assert_memory_equal(buf, buf + N * 4096, N * 4096);
+	assert_int_equal(stats().hits, N);
+	assert_int_equal(tap.n[IO_READ], 0);
+	free(buf);
+}
+
 /* Used pages stay when four times the memory is read once. */
 static void
 a_scan_leaves_the_used_pages_alone(void **state)
@@ -593,6 +626,7 @@ main(void)
 		TEST(what_was_read_is_in_memory),
 		TEST(sectors_of_a_page_are_known_apart),
 		TEST(a_read_over_dirty_sectors_is_mixed),
+		TEST(requests_of_one_turn_are_looked_up_together),
 		TEST(a_scan_leaves_the_used_pages_alone),
 		TEST(a_full_cache_learns_at_the_second_read),
 		TEST(a_stale_read_is_not_kept),
