@@ -70,7 +70,8 @@ echo_run(struct op *op)
 			member_wrote(heir, &echo->io);
 		} else if (echo->io.result != 0) {
 			heir->write_errors++;
-			member_fail(heir, echo->io.kind == IO_FLUSH ?
+			member_fail(heir, errno_is_gone(echo->io.result) ?
+			    "its device is gone" : echo->io.kind == IO_FLUSH ?
 			    "a flush failed" : "a write failed");
 		}
 		op_end(op);
