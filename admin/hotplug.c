@@ -4,6 +4,9 @@
  * members' devices are compared with what the kernel has, so that a pulled
  * disk is seen without udev as well.
  *
+ * What is told may be old: a disk is taken back before the event of its
+ * removal is read.  So the last word has the disk, which is asked.
+ *
  * Invariants: a member is taken out only if its array can go on, because a
  * disk that is taken out of a degraded array takes the data along: then the
  * engine meets the error by itself.  Only what the kernel listed as
@@ -48,6 +51,7 @@ struct hotplug {
 	struct timer timer;
 	struct op_queue idle;		/* who waits for the op's end */
 	struct raid_fail fail;
+	struct dozo_pool *pool;		/* of fail, while that is locked */
 	char path[DOC_PATH_SIZE];	/* of fail */
 	dev_t gone;			/* what the op is about */
 	unsigned nknown;
@@ -138,10 +142,11 @@ begin_fail(struct hotplug *hp)
 	if (!find_member(hp, hp->gone, &pool, &member))
 		return;
 	snprintf(hp->path, sizeof(hp->path), "%s", member.path);
-	log_err("pool=%s member=%s was pulled", pool->name, hp->path);
+	hp->pool = pool;
 	hp->fail.raid = pool->raid;
 	hp->fail.path = hp->path;
 	hp->fail.why = "it was pulled";
+	hp->fail.if_gone = true;
 	raid_fail_start(&hp->fail, &hp->op);
 }
 
@@ -163,6 +168,9 @@ pull_run(struct op *op)
 		if (err_is(&hp->fail.err))
 			log_err("member=%s was pulled, but the pool cannot go "
 			    "on without it: %s", hp->path, hp->fail.err.text);
+		else if (hp->fail.failed)
+			log_err("pool=%s member=%s was pulled",
+			    hp->pool->name, hp->path);
 		forget_dev(hp, hp->gone);
 		dozo_unlock(hp->dozo);
 		hp->running = false;

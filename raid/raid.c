@@ -382,8 +382,8 @@ raid_get_info(const struct raid *raid, struct raid_info *info)
 
 /* --- fail --- */
 
-enum fail_step { FL_FAIL, FL_END };
-static const char *const fail_steps[] = { "FAIL", "END" };
+enum fail_step { FL_BUFFER, FL_PROBE, FL_FAIL, FL_END };
+static const char *const fail_steps[] = { "BUFFER", "PROBE", "FAIL", "END" };
 
 /* A path may be that of a disk that has failed, and of a live one. */
 static struct member *
@@ -405,6 +405,18 @@ find_disk(const struct raid_fail *fail)
 	return found;
 }
 
+/* Ask its disk for the superblock. */
+static void
+fail_probe(struct raid_fail *fail, struct op *op)
+{
+	struct member *m = find_disk(fail);
+
+	io_init(&fail->io, IO_READ, SB1_OFFSET, fail->buf.len, fail->buf.iov,
+	    fail->buf.niov, 0);
+	if (m != NULL && member_live(m) && !fail->raid->failed)
+		member_io(m, &fail->io, op);
+}
+
 static void
 fail_member(struct raid_fail *fail, struct op *op)
 {
@@ -422,7 +434,9 @@ fail_member(struct raid_fail *fail, struct op *op)
 			    "%u", raid->spec.name, fail->role);
 		return;
 	}
-	if (!member_live(m))
+	fail->failed = !member_live(m);
+	if (fail->failed || (fail->if_gone &&
+	    !errno_is_gone(fail->io.result)))
 		return;
 	if (m->role != ROLE_NONE && m != &raid->heir && member_vital(m)) {
 		err_set(&fail->err, EBUSY, "failing member %u would stop "
@@ -432,6 +446,7 @@ fail_member(struct raid_fail *fail, struct op *op)
 		return;
 	}
 	member_fail(m, fail->why != NULL ? fail->why : "by the administrator");
+	fail->failed = true;
 	raid_record(raid, op);
 }
 
@@ -441,8 +456,19 @@ raid_fail_run(struct op *op)
 	struct raid_fail *fail = op_owner(op, struct raid_fail);
 
 	switch ((enum fail_step)op->step) {
+	case FL_BUFFER:
+		op->step = fail->if_gone ? FL_PROBE : FL_FAIL;
+		if (fail->if_gone)
+			buf_reserve(&fail->buf, fail->raid->bufs, SB1_BYTES,
+			    op);
+		return;
+	case FL_PROBE:
+		fail_probe(fail, op);
+		op->step = FL_FAIL;
+		return;
 	case FL_FAIL:
 		fail_member(fail, op);
+		buf_release(&fail->buf);
 		op->step = FL_END;
 		return;
 	case FL_END:
@@ -462,6 +488,8 @@ static const struct op_type raid_fail_type = {
 void
 raid_fail_start(struct raid_fail *fail, struct op *parent)
 {
+	fail->failed = false;
+	fail->buf.pool = NULL;
 	op_start(&fail->op, &raid_fail_type, loop_sched(fail->raid->loop),
 	    parent);
 }

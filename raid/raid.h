@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "block/blk.h"
+#include "core/buf.h"
 
 #define RAID_MEMBERS_MAX 16
 #define RAID_NAME_MAX 32
@@ -236,8 +237,13 @@ struct raid_fail {
 	unsigned role;
 	const char *path;
 	const char *why;		/* NULL: by the administrator */
+	bool if_gone;			/* not if its device still answers */
 	/* out */
+	bool failed;			/* it is faulty now */
 	struct err err;
+	/* private */
+	struct buf buf;
+	struct io io;
 };
 void raid_fail_start(struct raid_fail *fail, struct op *parent);
 

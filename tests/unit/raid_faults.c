@@ -534,6 +534,31 @@ a_member_that_refuses_all_writes_has_failed(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/* What is told of a pull may be old news: the disk has the last word. */
+static void
+only_a_disk_that_is_gone_was_pulled(void **state)
+{
+	struct world *w = &world;
+
+	(void)state;
+	start(w, 4);
+	assert_false(fail_if_gone(w, "disk1"));
+	add_fault(w, 1, (struct fault_rule){ .action = FAULT_ERROR,
+	    .kinds = 1u << IO_READ, .err = EIO });
+	assert_false(fail_if_gone(w, "disk1"));
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	blk_fault_clear(w->fault[1]);
+	add_fault(w, 1, (struct fault_rule){ .action = FAULT_ERROR,
+	    .err = ENODEV });
+	assert_true(fail_if_gone(w, "disk1"));
+	assert_true(fail_if_gone(w, "disk1"));	/* again */
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.member[1].state, RAID_MEMBER_FAULTY);
+	assert_false(info.failed);
+	assert_int_equal(world_stop(w), 0);
+}
+
 /* The power goes 150 ms after two chunks began to be written. */
 static void
 cut_a_write(struct world *w)
@@ -754,6 +779,7 @@ main(void)
 		cmocka_unit_test(
 		    without_redundancy_the_request_fails_and_nothing_else),
 		cmocka_unit_test(a_member_that_refuses_all_writes_has_failed),
+		cmocka_unit_test(only_a_disk_that_is_gone_was_pulled),
 		cmocka_unit_test(
 		    a_listed_block_in_flight_at_a_power_cut_is_old_or_new),
 		cmocka_unit_test(

@@ -361,6 +361,19 @@ fail_path_now(struct world *w, const char *path)
 	return fail.err.code;
 }
 
+/* It was told that the disk was pulled.  Is it faulty then? */
+static inline bool
+fail_if_gone(struct world *w, const char *path)
+{
+	struct raid_fail fail = { .raid = w->raid, .path = path,
+		.why = "it was pulled", .if_gone = true };
+
+	raid_fail_start(&fail, NULL);
+	loop_run_op(w->loop, &fail.op);
+	assert_int_equal(fail.err.code, 0);
+	return fail.failed;
+}
+
 static inline int
 add(struct world *w, unsigned i, bool force)
 {
