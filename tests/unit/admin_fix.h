@@ -90,6 +90,7 @@ boot(struct fix *f, unsigned settle_ms)
 	d->conf.nlisten = 1;
 	d->conf.page_port = 0;
 	d->settle_ms = settle_ms;
+	d->fault_injection = true;
 	assert_int_equal(dozo_start(d, &err), 0);
 }
 

@@ -13,6 +13,18 @@
 /* No driver has such a number. */
 #define NO_DEVICE(n) makedev(4095, 1048000 + (n))
 
+/* Its disk does not answer any more: so often, or never again (0). */
+static void
+lose(struct fix *f, unsigned i, unsigned count)
+{
+	char path[100];
+
+	disk_path(f, i, path, sizeof(path));
+	pass(&f->dozo, req_new(&f->dozo, verb_find("disk.fault"),
+	    json_pack("{s:s, s:s, s:s, s:i}", "path", path, "kind", "gone",
+	    "on", "read", "count", (int)count)));
+}
+
 static unsigned
 degraded_after(struct fix *f, unsigned ms)
 {
@@ -35,8 +47,22 @@ a_member_whose_device_is_gone_is_taken_out(void **state)
 	char path[100];
 
 	disk_path(f, 1, path, sizeof(path));
+	lose(f, 1, 0);
 	hotplug_know(&f->dozo, path, NO_DEVICE(1));
 	assert_int_equal(degraded_after(f, 1500), 1);
+}
+
+/* It was taken back before the event of its removal was read. */
+static void
+a_member_that_answers_stays(void **state)
+{
+	struct fix *f = *state;
+	char path[100];
+
+	disk_path(f, 1, path, sizeof(path));
+	hotplug_know(&f->dozo, path, NO_DEVICE(1));
+	hotplug_gone(&f->dozo, NO_DEVICE(1));
+	assert_int_equal(degraded_after(f, 1500), 0);
 }
 
 static void
@@ -46,6 +72,7 @@ udev_tells_at_once(void **state)
 	char path[100];
 
 	disk_path(f, 1, path, sizeof(path));
+	lose(f, 1, 0);
 	hotplug_know(&f->dozo, path, NO_DEVICE(1));
 	hotplug_gone(&f->dozo, NO_DEVICE(7));
 	assert_int_equal(degraded_after(f, 50), 0);
@@ -59,11 +86,14 @@ the_last_redundancy_is_not_taken(void **state)
 	struct fix *f = *state;
 	char path[100];
 
-	for (unsigned i = 0; i < DISKS; i++) {
-		disk_path(f, i, path, sizeof(path));
-		hotplug_know(&f->dozo, path, NO_DEVICE(i));
-	}
-	assert_int_equal(degraded_after(f, 3200), 1);
+	disk_path(f, 0, path, sizeof(path));
+	lose(f, 0, 0);
+	hotplug_know(&f->dozo, path, NO_DEVICE(0));
+	assert_int_equal(degraded_after(f, 1500), 1);
+	disk_path(f, 1, path, sizeof(path));
+	lose(f, 1, 1);			/* when it is asked */
+	hotplug_know(&f->dozo, path, NO_DEVICE(1));
+	assert_int_equal(degraded_after(f, 1500), 1);
 }
 
 static unsigned
@@ -85,6 +115,7 @@ a_spare_whose_device_is_gone_is_let_go(void **state)
 	pass(&f->dozo, req_new(&f->dozo, verb_find("pool.add-spare"),
 	    json_pack("{s:s, s:s}", "name", "tank", "disk", path)));
 	assert_int_equal(disks_in_pool(f), DISKS + 1);
+	lose(f, DISKS, 0);
 	hotplug_know(&f->dozo, path, NO_DEVICE(1));
 	assert_int_equal(degraded_after(f, 1500), 0);
 	assert_int_equal(disks_in_pool(f), DISKS);
@@ -108,6 +139,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 		T(a_member_whose_device_is_gone_is_taken_out),
+		T(a_member_that_answers_stays),
 		T(udev_tells_at_once),
 		T(the_last_redundancy_is_not_taken),
 		T(a_spare_whose_device_is_gone_is_let_go),
