@@ -41,7 +41,8 @@ static const struct family volume_families[] = {
 	{ "dozo_volume_write_seconds_total", "counter",
 	    "Time spent in WRITE commands", "write_us", 1e-6 },
 	{ "dozo_volume_errors_total", "counter",
-	    "Commands that ended with an error", "errors", 1 },
+	    "Commands that failed (unit attentions and requests that are not "
+	    "valid are not counted)", "errors", 1 },
 };
 static const struct family member_families[] = {
 	{ "dozo_member_reads_total", "counter", "Reads of a member", "reads",

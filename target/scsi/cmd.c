@@ -151,6 +151,25 @@ cmd_fail(struct scsi_cmd *cmd, struct sense sense)
 	assert(cmd->sense_len > 0 && cmd->sense_len <= SCSI_SENSE_MAX);
 }
 
+/*
+ * Hosts learn of a change by a unit attention after each login, and find out
+ * what a unit can do by asking for what it has not: that is no error of ours.
+ */
+static bool
+told_of_failure(const struct scsi_cmd *cmd)
+{
+	if (cmd->status != SCSI_CHECK_CONDITION)
+		return false;
+	switch (cmd->sense[cmd_d_sense(cmd) ? 1 : 2] & 0x0f) {
+	case 0x01:		/* RECOVERED ERROR */
+	case 0x05:		/* ILLEGAL REQUEST */
+	case 0x06:		/* UNIT ATTENTION */
+	case 0x0e:		/* MISCOMPARE */
+		return false;
+	}
+	return true;
+}
+
 static void
 count(struct scsi_cmd *cmd)
 {
@@ -158,7 +177,7 @@ count(struct scsi_cmd *cmd)
 	uint64_t ns = loop_now(cmd->lu->loop) - cmd->start_ns;
 	const struct op_type *type = cmd->op.type;
 
-	if (cmd->status != SCSI_GOOD && cmd->status != SCSI_CONDITION_MET)
+	if (told_of_failure(cmd))
 		stats->errors++;
 	if (type == &scsi_read_type) {
 		stats->reads++;

@@ -105,7 +105,8 @@ void scsi_lu_drain(struct scsi_lu *lu, struct op *op);
 #define SCSI_LATENCIES 28u
 
 struct scsi_lu_stats {
-	uint64_t reads, writes, read_bytes, write_bytes, others, errors;
+	uint64_t reads, writes, read_bytes, write_bytes, others;
+	uint64_t errors;	/* not ready, medium, hardware, aborted ... */
 	uint64_t read_ns, write_ns;	/* summed service time */
 	/* commands that took less than 2^i us */
 	uint64_t read_latency[SCSI_LATENCIES];

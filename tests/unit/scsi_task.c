@@ -504,6 +504,8 @@ statistics_add_up(void **state)
 {
 	struct fix *f = *state;
 	struct scsi_lu_stats stats;
+	struct fault_rule bad = { .action = FAULT_ERROR, .err = EIO,
+	    .count = 1 };
 	uint64_t reads = 0, writes = 0;
 
 	start_write(f, &w[0], A, 0);
@@ -514,15 +516,21 @@ statistics_add_up(void **state)
 	    1024);
 	fix_run(f, &r, A, CDB(0), NULL, 0, 0);
 	scsi_lu_get_stats(f->lu, &stats);
+	assert_int_equal(stats.errors, 0);	/* it asked beyond the end */
+	assert_int_equal(blk_fault_add(f->fault, &bad), 0);
+	fix_run(f, &r, A, CDB(0x28, 0, 0, 0, 0, 0, 0, 0, 2, 0), NULL, 0,
+	    1024);
+	expect_sense(&r, 0x03, 0x11, 0x00);
+	scsi_lu_get_stats(f->lu, &stats);
 	assert_int_equal(stats.writes, 1);
 	assert_int_equal(stats.write_bytes, 512);
-	assert_int_equal(stats.reads, 2);
+	assert_int_equal(stats.reads, 3);
 	assert_int_equal(stats.read_bytes, 1024);
 	for (unsigned i = 0; i < SCSI_LATENCIES; i++) {
 		reads += stats.read_latency[i];
 		writes += stats.write_latency[i];
 	}
-	assert_int_equal(reads, 2);
+	assert_int_equal(reads, 3);
 	assert_int_equal(writes, 1);
 	assert_int_equal(latency_slot(0, SCSI_LATENCIES), 0);
 	assert_int_equal(latency_slot(1000, SCSI_LATENCIES), 1);
