@@ -27,6 +27,7 @@ struct events;
 struct recorder;
 struct hotplug;
 struct late;
+struct locate;
 struct renewal;
 struct jobs;
 struct page;
@@ -95,6 +96,7 @@ struct dozo {
 	struct recorder *recorder;
 	struct hotplug *hotplug;
 	struct late *late;
+	struct locate *locate;
 	struct jobs *jobs;
 	struct page *page;
 	struct dozo_pools pools;

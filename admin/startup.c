@@ -24,6 +24,7 @@
 #include "admin/history.h"
 #include "admin/hotplug.h"
 #include "admin/late.h"
+#include "admin/locate.h"
 #include "admin/memory.h"
 #include "admin/page.h"
 #include "admin/pools.h"
@@ -327,7 +328,7 @@ dozo_start(struct dozo *d, struct err *err)
 		return -err->code;
 	/* First listen, then look: no disk comes in between. */
 	if (late_start(d, err) != 0 || hotplug_start(d, err) != 0 ||
-	    start_pools(d, err) != 0)
+	    locate_start(d, err) != 0 || start_pools(d, err) != 0)
 		return -err->code;
 	late_settle(d);
 	reconcile(d);
@@ -359,6 +360,13 @@ stop_hotplug(struct wait *wait)
 {
 	hotplug_stop(wait->dozo, &wait->op);
 	late_stop(wait->dozo, &wait->op);
+}
+
+/* When the pools are closed: a disk may take long to answer. */
+static void
+stop_locate(struct wait *wait)
+{
+	locate_stop(wait->dozo, &wait->op);
 }
 
 static void
@@ -402,7 +410,7 @@ dozo_stop(struct dozo *d)
 	struct pool_down downs[DOC_POOLS_MAX + 1];
 	struct dozo_pool *pool;
 	struct wait control = { 0 }, jobs = { 0 }, renewal = { 0 };
-	struct wait hotplug = { 0 };
+	struct wait hotplug = { 0 }, locate = { 0 };
 	struct wait pools = { .downs = downs };
 
 	d->stopping = true;
@@ -416,6 +424,7 @@ dozo_stop(struct dozo *d)
 		stop_server(d);
 		wait_for(d, &renewal, stop_renewal);
 		wait_for(d, &pools, stop_pools);
+		wait_for(d, &locate, stop_locate);
 	}
 	control_free(d);
 	while ((pool = TAILQ_FIRST(&d->pools)) != NULL)
@@ -425,6 +434,7 @@ dozo_stop(struct dozo *d)
 		jobs_free(d);
 	hotplug_free(d);
 	late_free(d);
+	locate_free(d);
 	worker_free(d->worker);
 	events_free(d);
 	doc_free(d->doc);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "admin/disks.h"
+#include "admin/locate.h"
 #include "admin/verbs.h"
 
 /* --- list, show --- */
@@ -126,6 +127,9 @@ disk_json(struct dozo *d, const struct disk *disk)
 		    json_string(disk->holder));
 	if (disk->present && disks_error(disk, &why) != 0)
 		json_object_set_new(json, "error", err_json(&why));
+	if (locate_left_s(d, disk->path) > 0)
+		json_object_set_new(json, "locating_s",
+		    json_integer(locate_left_s(d, disk->path)));
 	add_use(json, d, disk->path);
 	add_note(json, d, disk);
 	return json;

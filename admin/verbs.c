@@ -21,6 +21,7 @@ const struct verb verbs[] = {
 	{ "job.cancel", verb_job_cancel, NULL, NULL },
 	{ "disk.list", verb_disk_list, verb_disk_list_end, NULL },
 	{ "disk.show", verb_disk_show, verb_disk_show_end, NULL },
+	{ "disk.locate", verb_disk_locate, verb_disk_locate_end, NULL },
 	{ "disk.fail", verb_disk_fail, verb_disk_fail_end, NULL },
 	{ "disk.fault", verb_disk_fault, NULL, NULL },
 	{ "pool.create", verb_pool_create, verb_pool_create_end,

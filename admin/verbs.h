@@ -28,6 +28,8 @@ void verb_disk_list(struct req *req);
 void verb_disk_list_end(struct req *req);
 void verb_disk_show(struct req *req);
 void verb_disk_show_end(struct req *req);
+void verb_disk_locate(struct req *req);
+void verb_disk_locate_end(struct req *req);
 void verb_disk_fail(struct req *req);
 void verb_disk_fail_end(struct req *req);
 void verb_disk_fault(struct req *req);

@@ -95,6 +95,18 @@ await test('a disk can be looked at before it is used', async () => {
 	}
 	await call('listDisks', { want: 200 });
 });
+await test('a disk blinks for its time, and does not wait for a dead one', async () => {
+	const left = async () => (await call('getDisk', { query: { path: disks[0] } })).json.locating_s ?? 0;
+	same('a minute', (await call('locateDisk', { body: { path: disks[0] }, want: 200 })).json.seconds, 60);
+	ok('it says so', await left() > 50);
+	await call('locateDisk', { body: { path: disks[0], seconds: 0 }, want: 200 });
+	same('no longer', await left(), 0);
+	await call('locateDisk', { body: { path: '/nonexistent' }, want: 404 });
+	await call('locateDisk', { body: { path: disks[0], seconds: 4000 }, want: 400 });
+	const dead = box.deadDevice();
+	if (dead)
+		ok('dark', (await call('locateDisk', { body: { path: dead } })).json.hint);
+});
 await test('a dry run changes nothing', async () => {
 	await call('createPool', { query: { dry_run: true }, body: pool, want: 200 });
 	same('pools', (await call('listPools')).json, []);
@@ -205,10 +217,10 @@ await test('a CSI driver\'s life: create, publish, grow, unpublish, delete, each
 	same('capacity', Number((await call('getPool', { path: { name: 'tank' } })).json.free), before);
 });
 await test('each change of storage can be asked as a dry run, each object guarded by its ETag', async () => {
-	const changes = Object.entries(doc.paths).flatMap(([path, item]) => Object.entries(item).filter(([method, op]) => method !== 'get' && op['x-dozo-verb']).map(([method, op]) => [`${method} ${path}`, op]));
+	const changes = Object.entries(doc.paths).flatMap(([path, item]) => Object.entries(item).filter(([method, op]) => method !== 'get' && op['x-dozo-verb'] && op.operationId !== 'locateDisk').map(([method, op]) => [`${method} ${path}`, op]));
 	for (const [what, op] of changes)
 		ok(`${what} has dry_run`, op.parameters.some((x) => x.name === 'dry_run'));
-	// What a stale view may break; dropping, cancelling, scrubbing and the page's own users are not.
+	// To look for a disk changes nothing.  What a stale view may break; dropping, cancelling, scrubbing and the page's own users are not.
 	for (const id of ['deletePool', 'stopPool', 'exportPool', 'addSpare', 'deleteVolume', 'growVolume', 'setVolume', 'renameVolume', 'deleteTarget', 'removePortal', 'setHost', 'deleteHost', 'unmap'])
 		ok(`${id} has If-Match`, changes.find(([, op]) => op.operationId === id)[1].parameters.some((x) => x.name === 'If-Match'));
 	const stale = { ...user, 'If-Match': '"0000000000000000"' };

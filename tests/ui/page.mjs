@@ -261,6 +261,31 @@ await test('a disk with data is erased only with its serial number, which is sen
 	same('requests', sent.length, 4);
 	await context.context().close();
 });
+await test('a disk blinks until it is told to stop; one that cannot be read says so', async () => {
+	const fakes = [1, 2].map((i) => ({ path: `/dev/fake${i}`, kind: 'disk', model: 'ACME', serial: `SN-${i}`, size: '1000000000000', rotational: true, present: true, contents: '' }));
+	const sent = [];
+	const context = await open();
+	await login(context);
+	await context.route('**/api/v1/disks', (route) => route.fulfill({ json: fakes }));
+	await context.route('**/api/v1/disks/locate', (route) => {
+		const body = route.request().postDataJSON();
+		sent.push(body);
+		if (body.path === '/dev/fake2')
+			return route.continue();	// dozod itself says that it is not there
+		fakes[0].locating_s = body.seconds;
+		return route.fulfill({ json: body });
+	});
+	await go(context, '/disks');
+	const row = (n) => context.getByRole('row', { name: new RegExp(`fake${n}`) });
+	await row(1).getByRole('button', { name: 'Blink', exact: true }).click();
+	await row(1).getByRole('button', { name: 'Stop blinking' }).click();
+	await row(1).getByRole('button', { name: 'Blink', exact: true }).waitFor();
+	await row(2).getByRole('button', { name: 'Blink', exact: true }).click();
+	await context.getByRole('alert').getByText('/dev/fake2').waitFor();
+	same('sent', sent, [{ path: '/dev/fake1', seconds: 60 }, { path: '/dev/fake1', seconds: 0 }, { path: '/dev/fake2', seconds: 60 }]);
+	await axe(context, 'disks that blink');
+	await context.context().close();
+});
 await test('a volume is made, grown and deleted; the name is typed first', async () => {
 	await go(page, '/volumes');
 	await button(page, 'New volume').click();

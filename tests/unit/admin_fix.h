@@ -24,6 +24,7 @@ struct call {
 	struct op op;
 	struct dozo *dozo;
 	struct req *req;		/* NULL: only let time pass */
+	int code;			/* what it ended with; 0 of a job */
 	struct timer timer;
 };
 enum call_step { CALL_BEGIN, CALL_JOBS, CALL_END };
@@ -43,8 +44,10 @@ call_run(struct op *op)
 		op->step = CALL_JOBS;
 		return;
 	case CALL_JOBS:
-		if (call->req != NULL && !call->req->is_job)
+		if (call->req != NULL && !call->req->is_job) {
+			call->code = call->req->err.code;
 			req_free(call->req);
+		}
 		jobs_wait(call->dozo, op);
 		op->step = CALL_END;
 		return;
@@ -57,13 +60,14 @@ call_run(struct op *op)
 static const struct op_type call_type = { "call", call_steps,
 	nitems(call_steps), call_run, NULL };
 
-static inline void
+static inline int
 pass(struct dozo *d, struct req *req)
 {
 	struct call call = { .dozo = d, .req = req };
 
 	op_start(&call.op, &call_type, loop_sched(d->loop), NULL);
 	loop_run_op(d->loop, &call.op);
+	return call.code;
 }
 
 static inline void

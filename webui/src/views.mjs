@@ -3,7 +3,7 @@
 import { Charts } from './charts.mjs';
 import { duration, number, t } from './i18n.mjs';
 import { event, problem } from './words.mjs';
-import { Ago, Bar, Empty, Failure, Field, Form, get, html, isAdmin, Jobs, Size, State, state, Table, useLoad, useState } from './ui.mjs';
+import { Ago, api, Bar, Empty, Failure, Field, Form, get, html, isAdmin, Jobs, Size, State, state, Table, update, useLoad, useState } from './ui.mjs';
 
 // What the administrator should do next, from nothing to done.
 function NextStep({ status }) {
@@ -50,17 +50,34 @@ function LookAt({ found }) {
 		<${Field} label=${t('Path of an image file or device')} value=${path} set=${setPath} placeholder="/srv/disk0.img" /><//>`;
 }
 
+// Which of those in the box is it?  Its light of activity tells.
+const BLINK_S = 60;
+function Blink({ disk, failed }) {
+	const again = () => update({ version: state.version + 1 });
+	const send = (seconds) => api('POST', '/disks/locate', { path: disk.path, seconds }).then(() => {
+		failed(null);
+		again();
+		setTimeout(again, 1000 * seconds + 500);
+	}, failed);
+	return disk.locating_s ? html`<button onClick=${() => send(0)}>${t('Stop blinking')}</button>`
+		: html`<button onClick=${() => send(BLINK_S)}>${t('Blink')}</button>`;
+}
+
 export function Disks() {
 	const [disks, error] = useLoad('/disks');
 	const [extra, setExtra] = useState([]);
+	const [dark, setDark] = useState(null);
+	const blinks = isAdmin() && disks?.some((d) => d.kind === 'disk');
 	const all = [...(disks ?? []), ...extra.filter((x) => !(disks ?? []).some((d) => d.path === x.path))];
-	return html`<div class="head"><h1>${t('Disks')}</h1></div><${Failure} error=${error} />
+	return html`<div class="head"><h1>${t('Disks')}</h1></div><${Failure} error=${error ?? dark} />
 		${disks && all.length === 0 && html`<${Empty}>${t('No disks were found. Plug one in, or look at an image file below.')}<//>`}
 		${all.length > 0 && html`<div class="card"><${Table} caption=${t('Disks')}
-			head=${[t('Disk'), t('Model, serial'), t('Size'), t('What is on it'), t('Used by')]}
+			head=${[t('Disk'), t('Model, serial'), t('Size'), t('What is on it'), t('Used by'), ...(blinks ? [''] : [])]}
 			rows=${all.map((d) => [html`<strong>${d.path}</strong>${!d.present ? html` <${State} value="missing" />` : html`<small>${d.kind === 'disk' ? (d.rotational ? t('hard disk') : t('solid state')) : t('image file')}</small>`}`,
 				html`${d.model || '–'}<small>${d.serial}</small><small>${d.slot}</small>`, html`<${Size} value=${d.size} />`, d.contents || (d.present && !d.error ? t('nothing found') : '–'),
-				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : !d.present ? '–' : d.error ? html`<strong class="s-failed">${d.error.text}</strong><small>${d.error.hint}</small>` : d.note || t('free')])} /></div>`}
+				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : !d.present ? '–' : d.error ? html`<strong class="s-failed">${d.error.text}</strong><small>${d.error.hint}</small>` : d.note || t('free'),
+				...(blinks ? [d.kind === 'disk' && d.present && html`<${Blink} disk=${d} failed=${setDark} />`] : [])])} />
+			${blinks && html`<p class="soft">${t('“Blink” reads a disk now and then for a minute, so that its activity light shows which one in the box it is. It stays in use.')}</p>`}</div>`}
 		<div class="card"><h2>${t('Image files')}</h2><p class="soft">${t('Image files work everywhere a disk does. Look at one to see what is on it.')}</p>
 		<${LookAt} found=${(d) => setExtra([...extra.filter((x) => x.path !== d.path), d])} /></div>`;
 }
