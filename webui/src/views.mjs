@@ -67,7 +67,8 @@ export function Disks() {
 	const [disks, error] = useLoad('/disks');
 	const [extra, setExtra] = useState([]);
 	const [dark, setDark] = useState(null);
-	const blinks = isAdmin() && disks?.some((d) => d.kind === 'disk');
+	const can = (d) => d.kind === 'disk' && d.present && !d.error;
+	const blinks = isAdmin() && disks?.some(can);
 	const all = [...(disks ?? []), ...extra.filter((x) => !(disks ?? []).some((d) => d.path === x.path))];
 	return html`<div class="head"><h1>${t('Disks')}</h1></div><${Failure} error=${error ?? dark} />
 		${disks && all.length === 0 && html`<${Empty}>${t('No disks were found. Plug one in, or look at an image file below.')}<//>`}
@@ -76,7 +77,7 @@ export function Disks() {
 			rows=${all.map((d) => [html`<strong>${d.path}</strong>${!d.present ? html` <${State} value="missing" />` : html`<small>${d.kind === 'disk' ? (d.rotational ? t('hard disk') : t('solid state')) : t('image file')}</small>`}`,
 				html`${d.model || '–'}<small>${d.serial}</small><small>${d.slot}</small>`, html`<${Size} value=${d.size} />`, d.contents || (d.present && !d.error ? t('nothing found') : '–'),
 				d.pool ? html`<a href=${'#/pools/' + d.pool}>${d.pool}</a> <${State} value=${d.state} />` : !d.present ? '–' : d.error ? html`<strong class="s-failed">${d.error.text}</strong><small>${d.error.hint}</small>` : d.note || t('free'),
-				...(blinks ? [d.kind === 'disk' && d.present && html`<${Blink} disk=${d} failed=${setDark} />`] : [])])} />
+				...(blinks ? [can(d) && html`<${Blink} disk=${d} failed=${setDark} />`] : [])])} />
 			${blinks && html`<p class="soft">${t('“Blink” reads a disk now and then for a minute, so that its activity light shows which one in the box it is. It stays in use.')}</p>`}</div>`}
 		<div class="card"><h2>${t('Image files')}</h2><p class="soft">${t('Image files work everywhere a disk does. Look at one to see what is on it.')}</p>
 		<${LookAt} found=${(d) => setExtra([...extra.filter((x) => x.path !== d.path), d])} /></div>`;
