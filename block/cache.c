@@ -224,6 +224,7 @@ close_run(struct op *op)
 
 	switch ((enum close_step)op->step) {
 	case CL_WAIT:
+		vol->closing = true;
 		timer_stop(vol->cache->loop, &vol->timer);
 		if (vol->by_clock_busy || vol->aheads > 0)
 			op_wait(&vol->close_wait, op);

@@ -34,7 +34,7 @@ urgent(const struct cache_vol *vol, const struct cgroup *g)
 	const struct cache *cache = vol->cache;
 
 	return g->gen <= vol->goal ||
-	    (!vol->failing &&
+	    (!vol->failing && !vol->closing &&
 	    cache->dirty > cache_dirty_many(cache));
 }
 
@@ -45,7 +45,8 @@ next_group(const struct cache_vol *vol)
 	struct cgroup *g;
 
 	TAILQ_FOREACH(g, &vol->dirty, link) {
-		if (!g->flushing)
+		if (!g->flushing && !cache_range_filled(vol, g->no * GROUP,
+		    GROUP))
 			return urgent(vol, g) ? g : NULL;
 	}
 	return NULL;
@@ -100,6 +101,7 @@ cache_flush_range(struct cache_vol *vol, uint64_t off, uint64_t len)
 		struct cgroup *g = cgroup_find(vol, no);
 
 		if (g != NULL && g->listed && !g->flushing &&
+		    !cache_range_filled(vol, no * GROUP, GROUP) &&
 		    !cache_work_start(g))
 			return;
 	}
@@ -226,7 +228,7 @@ by_clock(void *arg)
 static void
 start_clock(struct cache_vol *vol)
 {
-	if (!timer_running(&vol->timer) && !vol->by_clock_busy)
+	if (!vol->closing && !timer_running(&vol->timer) && !vol->by_clock_busy)
 		timer_start(vol->blk.loop, &vol->timer, CACHE_FLUSH_MS,
 		    by_clock, vol);
 }

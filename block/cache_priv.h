@@ -148,6 +148,7 @@ struct cache_vol {
 	uint64_t region;		/* bytes written back together */
 	bool write_back;
 	bool failing;			/* the last write-back failed */
+	bool closing;			/* nothing is started by the clock */
 	int error;			/* why */
 	uint64_t errors;		/* how often */
 	TAILQ_ENTRY(cache_vol) link;

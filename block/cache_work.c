@@ -330,9 +330,9 @@ copy_dirty(struct cache_work *work)
 }
 
 static void
-plan(struct cache_work *work)
+plan(struct cache_work *work, bool alone)
 {
-	if (!worth_filling(work))
+	if (!alone || !worth_filling(work))
 		return;
 	if (work->whole == NULL)
 		work->whole = aligned_alloc(PAGE, REGION_MAX);
@@ -350,6 +350,7 @@ cache_work_start(struct cgroup *g)
 	struct cache *cache = vol->cache;
 	uint64_t per = vol->region / GROUP, first = g->no / per * per;
 	struct cache_work *work = cache->works;
+	bool alone = true;	/* is nothing of the region on its way? */
 
 	assert(g->listed && !g->flushing);
 	if (cache->works_busy == CACHE_WORKS)
@@ -365,13 +366,15 @@ cache_work_start(struct cgroup *g)
 	work->off = first * GROUP;
 	for (uint64_t no = first; no < first + per; no++) {
 		g = cgroup_find(vol, no);
-		if (g != NULL && g->listed && !g->flushing)
+		if (g != NULL && g->flushing)
+			alone = false;
+		else if (g != NULL && g->listed)
 			add_group(work, g);
 	}
 	assert(work->npages > 0);
 	op_start(&work->op, &work_type, loop_sched(cache->loop), NULL);
 	work->op.step = CW_SEND;
-	plan(work);
+	plan(work, alone);
 	return true;
 }
 

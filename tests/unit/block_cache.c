@@ -19,6 +19,9 @@ static struct tap {
 	unsigned n[IO_STATUS + 1];
 	uint64_t longest;
 	unsigned flags;		/* of the last */
+	bool hold;		/* the next read of a stripe: done, not told */
+	bool hold_write;	/* the next write at 0: not done */
+	struct io *held;	/* io_end() is the test's */
 } tap;
 
 static void
@@ -27,6 +30,18 @@ tap_submit(struct blk *t, struct io *io)
 	(void)t;
 	tap.n[io->kind]++;
 	tap.flags = io->flags;
+	if (tap.hold && io->kind == IO_READ && io->len == STRIPE) {
+		iov_from_buf(io->iov, io->niov, 0, blk_ram_data(ram) + io->off,
+		    io->len);
+		tap.held = io;
+		tap.hold = false;
+		return;
+	}
+	if (tap.hold_write && io->kind == IO_WRITE && io->off == 0) {
+		tap.held = io;
+		tap.hold_write = false;
+		return;
+	}
 	if (io->kind == IO_WRITE)
 		tap.longest = MAX(tap.longest, io->len);
 	blk_forward(fault, io);
@@ -617,6 +632,124 @@ devices_do_not_share_data(void **state)
 	assert_int_equal(reads_as(blk, 0, 4096, 'a'), 1);
 }
 
+static void
+a_fill_does_not_undo_a_later_write(void **state)
+{
+	struct one_io flush, again;
+
+	(void)state;
+	memset(blk_ram_data(ram), 'o', SIZE);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(do_write(blk, STRIPE + 8192 * i, 4096, 's',
+		    0), 0);
+	tap.hold = true;
+	one_io_start(&flush, blk, IO_FLUSH, 0, 0, NULL, 0);
+	while (tap.held == NULL)
+		assert_int_equal(reads_as(blk, 0, 512, 'o'), 1);
+	/* Another group of the same stripe. */
+	assert_int_equal(do_write(blk, STRIPE + 65536, 4096, 'n', 0), 0);
+	one_io_start(&again, blk, IO_FLUSH, 0, 0, NULL, 0);
+	for (unsigned i = 0; i < 20; i++)
+		(void)reads_as(blk, 8 * MIB + i * 4096, 4096, 'o');
+	io_end(tap.held, 0);
+	loop_run_op(loop, &flush.op);
+	loop_run_op(loop, &again.op);
+	assert_int_equal(flush.io.result, 0);
+	assert_int_equal(again.io.result, 0);
+	assert_int_equal(stats().dirty, 0);
+	assert_int_equal(reads_as(blk, STRIPE + 65536, 4096, 'n'), 1);
+	assert_true(stored(STRIPE + 65536, 4096, 'n'));
+}
+
+static void
+a_fill_does_not_undo_an_earlier_write(void **state)
+{
+	const struct fault_rule slow = { .action = FAULT_DELAY,
+	    .kinds = 1u << IO_WRITE, .off = STRIPE + 65536, .len = 4096,
+	    .delay_ms = 100, .count = 1 };
+	struct one_io flush, again;
+
+	(void)state;
+	memset(blk_ram_data(ram), 'o', SIZE);
+	assert_int_equal(do_write(blk, STRIPE + 65536, 4096, 'n', 0), 0);
+	assert_int_equal(blk_fault_add(fault, &slow), 0);
+	one_io_start(&flush, blk, IO_FLUSH, 0, 0, NULL, 0);
+	while (tap.n[IO_WRITE] == 0)
+		assert_int_equal(reads_as(blk, 0, 512, 'o'), 1);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(do_write(blk, STRIPE + 8192 * i, 4096, 's',
+		    0), 0);
+	tap.hold = true;
+	one_io_start(&again, blk, IO_FLUSH, 0, 0, NULL, 0);
+	for (unsigned i = 0; i < 20; i++)
+		(void)reads_as(blk, 8 * MIB + i * 4096, 4096, 'o');
+	loop_run_op(loop, &flush.op);
+	assert_true(stored(STRIPE + 65536, 4096, 'n'));
+	tap.hold = false;
+	if (tap.held != NULL)
+		io_end(tap.held, 0);
+	loop_run_op(loop, &again.op);
+	assert_int_equal(flush.io.result, 0);
+	assert_int_equal(again.io.result, 0);
+	assert_int_equal(stats().dirty, 0);
+	assert_true(stored(STRIPE + 65536, 4096, 'n'));
+}
+
+/* While it closes, a group whose write failed is not tried once more. */
+static void
+closing_waits_for_a_second_try(void **state)
+{
+	const struct fault_rule slow = { .action = FAULT_DELAY,
+	    .kinds = 1u << IO_WRITE, .off = STRIPE, .len = SIZE - STRIPE,
+	    .delay_ms = 100 };
+	const struct fault_rule slower = { .action = FAULT_DELAY,
+	    .kinds = 1u << IO_WRITE, .off = 0, .len = STRIPE,
+	    .delay_ms = 400 };
+	struct cache_close close = { .blk = blk };
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(do_write(blk, i * STRIPE, STRIPE, 'a', 0), 0);
+	assert_int_equal(blk_fault_add(fault, &slow), 0);
+	assert_int_equal(blk_fault_add(fault, &slower), 0);
+	tap.hold_write = true;
+	cache_close_start(&close, NULL);
+	while (tap.held == NULL || tap.n[IO_WRITE] < 10)
+		(void)reads_as(fault, 8 * MIB, 4096, 0);
+	io_end(tap.held, -EIO);
+	(void)reads_as(fault, 8 * MIB, 4096, 0);
+	cache_set_limit(cache, CACHE_BYTES_MIN / 2);
+	loop_run_op(loop, &close.op);
+	blk = NULL;
+	assert_int_equal(close.result, -EIO);
+	assert_int_equal(close.lost_bytes, STRIPE);
+	for (unsigned i = 0; i < 100; i++)
+		(void)reads_as(fault, 8 * MIB, 4096, 0);
+}
+
+static void
+a_slow_close_does_not_meet_the_clock(void **state)
+{
+	const struct fault_rule slow = { .action = FAULT_DELAY,
+	    .kinds = 1u << IO_WRITE, .off = STRIPE, .len = STRIPE,
+	    .delay_ms = CACHE_FLUSH_MS + 200 };
+	const struct fault_rule second = { .action = FAULT_DELAY,
+	    .kinds = 1u << IO_FLUSH, .skip = 1, .count = 1,
+	    .delay_ms = 200 };
+
+	(void)state;
+	assert_int_equal(do_write(blk, 0, 4096, 'a', 0), 0);
+	assert_int_equal(do_write(blk, STRIPE, 4096, 'b', 0), 0);
+	assert_int_equal(blk_fault_add(fault, &slow), 0);
+	assert_int_equal(blk_fault_add(fault, &second), 0);
+	assert_int_equal(uncover(), 0);
+	blk = NULL;
+	/* Let the other flush come back. */
+	blk_fault_clear(fault);
+	for (unsigned i = 0; i < 100; i++)
+		assert_int_equal(reads_as(fault, 0, 4096, 'a'), 1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -642,6 +775,10 @@ main(void)
 		TEST(fua_reaches_the_device),
 		TEST(a_dirty_stripe_is_one_write),
 		TEST(a_stripe_dirty_in_places_is_made_whole),
+		TEST(a_fill_does_not_undo_a_later_write),
+		TEST(a_fill_does_not_undo_an_earlier_write),
+		TEST(closing_waits_for_a_second_try),
+		TEST(a_slow_close_does_not_meet_the_clock),
 		TEST(a_stripe_that_cannot_be_read_is_written_in_places),
 		TEST(a_failed_write_back_is_told_and_tried_again),
 		TEST(after_a_failed_write_back_writes_are_through),
