@@ -213,23 +213,29 @@ cut_off(struct member *m, enum cut why)
 }
 
 void
+bury(struct raid *raid, struct buf *buf)
+{
+	struct grave *grave = grave_new(&raid->yard);
+
+	if (grave != NULL) {
+		buf_give(&grave->buf, buf);
+		grave_close(grave);
+	} else {
+		buf->pool = NULL;	/* lost until the array stops */
+		buf->niov = 0;
+	}
+}
+
+void
 row_bury(struct raid *raid, struct row_work *work)
 {
-	struct grave *grave = NULL;
 	bool cut = false;
 
 	for (unsigned i = 0; i < work->plan.nreads; i++)
 		cut = cut || work->io[i].result == MEMBER_CUT ||
 		    work->io[i].result == MEMBER_LATE;
 	if (cut)
-		grave = grave_new(&raid->yard);
-	if (grave != NULL) {
-		buf_give(&grave->buf, &work->buf);
-		grave_close(grave);
-	} else if (cut) {
-		work->buf.pool = NULL;	/* lost until the array stops */
-		work->buf.niov = 0;
-	}
+		bury(raid, &work->buf);
 }
 
 /* --- the clock --- */

@@ -405,16 +405,28 @@ find_disk(const struct raid_fail *fail)
 	return found;
 }
 
-/* Ask its disk for the superblock. */
+/* Ask its disk for the superblock: who is late is not known to be gone. */
 static void
 fail_probe(struct raid_fail *fail, struct op *op)
 {
 	struct member *m = find_disk(fail);
 
 	io_init(&fail->io, IO_READ, SB1_OFFSET, fail->buf.len, fail->buf.iov,
-	    fail->buf.niov, 0);
+	    fail->buf.niov, MEMBER_MAY_CUT | MEMBER_MAY_PASS);
 	if (m != NULL && member_live(m) && !fail->raid->failed)
 		member_io(m, &fail->io, op);
+}
+
+static void
+end_probe(struct raid_fail *fail)
+{
+	struct raid *raid = fail->raid;
+
+	assert(raid->probes > 0);
+	if (--raid->probes == 0)
+		op_wake_all(&raid->idle_waiting);
+	if (fail->io.result == MEMBER_CUT || fail->io.result == MEMBER_LATE)
+		bury(raid, &fail->buf);
 }
 
 static void
@@ -425,6 +437,8 @@ fail_member(struct raid_fail *fail, struct op *op)
 
 	err_clear(&fail->err);
 	m = find_disk(fail);
+	if (m == NULL && fail->if_gone)
+		return;			/* let go meanwhile */
 	if (m == NULL) {
 		if (fail->path != NULL)
 			err_set(&fail->err, EINVAL, "%s is no member of "
@@ -463,10 +477,17 @@ raid_fail_run(struct op *op)
 			    op);
 		return;
 	case FL_PROBE:
+		if (fail->raid->freezer != NULL) {
+			op_wait(&fail->raid->idle_waiting, op);
+			return;
+		}
+		fail->raid->probes++;
 		fail_probe(fail, op);
 		op->step = FL_FAIL;
 		return;
 	case FL_FAIL:
+		if (fail->if_gone)
+			end_probe(fail);
 		fail_member(fail, op);
 		buf_release(&fail->buf);
 		op->step = FL_END;
@@ -537,7 +558,7 @@ raid_stop_run(struct op *op)
 		    raid->sweep.running || raid->cleaning ||
 		    raid->converting ||
 		    !ppl_idle(raid) || !guards_idle(raid) ||
-		    raid->yard.ghosts > 0 ||
+		    raid->yard.ghosts > 0 || raid->probes > 0 ||
 		    !bitmap_idle(raid)) {
 			op_wait(&raid->idle_waiting, op);
 			return;

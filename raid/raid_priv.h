@@ -149,6 +149,7 @@ errno_is_gone(int result)
 void member_io(struct member *m, struct io *io, struct op *op);
 struct row_work;
 /* Keep memory away from others that a ghost may still read into. */
+void bury(struct raid *raid, struct buf *buf);
 void row_bury(struct raid *raid, struct row_work *work);
 void ports_init(struct raid *raid);
 /* The deadline is another one. */
@@ -610,6 +611,7 @@ struct raid {
 	struct guards *guards;
 	unsigned deadline_ms, dead_ms;
 	SLIST_HEAD(, port_io) ports;	/* not in use */
+	unsigned probes;		/* disks asked whether they are gone */
 	struct ahead ahead;
 	struct graveyard yard;		/* ghosts, and what they may use */
 	struct op port_op;

@@ -367,7 +367,7 @@ raid_submit(struct blk *blk, struct io *io)
 static bool
 any_late(const struct raid *raid)
 {
-	if (raid->yard.ghosts > 0)
+	if (raid->yard.ghosts > 0 || raid->probes > 0)
 		return true;
 	for (unsigned r = 0; r < raid->map.n; r++)
 		if (raid->member[r].late > 0)

@@ -91,6 +91,79 @@ a_request_does_not_wait_for_all_of_a_rebuild(void **state)
 	assert_int_equal(world_stop(w), 0);
 }
 
+/*
+ * A disk is asked whether it is gone; before it answers a spare, or it as the
+ * spare, takes the place of a member.
+ */
+static void
+asked_amid_take_over(bool spare)
+{
+	struct world *w = &world;
+	struct raid_fail fail = { .path = spare ? "disk4" : "disk1",
+	    .why = "it was pulled", .if_gone = true };
+
+	start(w, 4, 1, RAID_POLICY_PPL);
+	assert_int_equal(add(w, 4, false), 0);
+	wait_ms(w, 50);
+	add_fault(w, spare ? 4 : 1, (struct fault_rule){
+	    .action = FAULT_DELAY, .kinds = 1u << IO_READ, .count = 1,
+	    .delay_ms = 300 });
+	fail.raid = w->raid;
+	raid_fail_start(&fail, NULL);
+	wait_ms(w, 5);
+	if (spare) {
+		assert_int_equal(fail_member_now(w, 1), 0);
+	} else {
+		add_fault(w, 1, (struct fault_rule){ .action = FAULT_ERROR,
+		    .err = ENODEV });
+		for (unsigned i = 0; i < 5; i++)
+			assert_int_equal(batch(w, 100 * 1024), 0);
+	}
+	wait_for_task(w);
+	loop_run_op(w->loop, &fail.op);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.degraded, 0);
+	assert_string_equal(info.member[1].path, "disk4");
+	compare_all(w);
+	assert_int_equal(world_stop(w), 0);
+}
+
+static void
+a_member_that_is_asked_does_not_move(void **state)
+{
+	(void)state;
+	asked_amid_take_over(false);
+}
+
+static void
+a_spare_that_is_asked_does_not_move(void **state)
+{
+	(void)state;
+	asked_amid_take_over(true);
+}
+
+static void
+a_probe_of_a_dead_disk_ends(void **state)
+{
+	struct world *w = &world;
+	struct raid_fail fail = { .path = "disk1", .why = "it was pulled",
+	    .if_gone = true };
+
+	(void)state;
+	start(w, 4, 1, RAID_POLICY_PPL);
+	raid_set_deadline(w->raid, 20);
+	w->raid->dead_ms = 100;
+	add_fault(w, 1, (struct fault_rule){ .action = FAULT_STALL });
+	fail.raid = w->raid;
+	raid_fail_start(&fail, NULL);
+	wait_ms(w, 1000);
+	raid_get_info(w->raid, &info);
+	assert_int_equal(info.member[1].state, RAID_MEMBER_FAULTY);
+	assert_true(fail.op.ended);
+	blk_fault_clear(w->fault[1]);
+	assert_int_equal(world_stop(w), 0);
+}
+
 static void
 a_spare_takes_over_by_itself(void **state)
 {
@@ -781,6 +854,9 @@ main(void)
 		cmocka_unit_test(a_new_disk_is_rebuilt_under_load),
 		cmocka_unit_test(
 		    a_request_does_not_wait_for_all_of_a_rebuild),
+		cmocka_unit_test(a_probe_of_a_dead_disk_ends),
+		cmocka_unit_test(a_member_that_is_asked_does_not_move),
+		cmocka_unit_test(a_spare_that_is_asked_does_not_move),
 		cmocka_unit_test(a_spare_takes_over_by_itself),
 		cmocka_unit_test(a_rebuild_goes_on_where_it_stopped),
 		cmocka_unit_test(a_rebuild_survives_a_power_cut),
