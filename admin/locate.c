@@ -142,7 +142,7 @@ blink_run(struct op *op)
 {
 	struct blinker *b = op_owner(op, struct blinker);
 
-	if (op->step == BLINK_PAUSE)
+	if (op->step == BLINK_PAUSE || b->stop)
 		tell(b);
 	if (enough(b)) {
 		blink_end(b);

@@ -158,9 +158,11 @@ cmd_fail(struct scsi_cmd *cmd, struct sense sense)
 static bool
 told_of_failure(const struct scsi_cmd *cmd)
 {
+	bool descriptor = (cmd->sense[0] & 0x7f) >= 0x72;
+
 	if (cmd->status != SCSI_CHECK_CONDITION)
-		return false;
-	switch (cmd->sense[cmd_d_sense(cmd) ? 1 : 2] & 0x0f) {
+		return cmd->status == SCSI_TASK_ABORTED;
+	switch (cmd->sense[descriptor ? 1 : 2] & 0x0f) {
 	case 0x01:		/* RECOVERED ERROR */
 	case 0x05:		/* ILLEGAL REQUEST */
 	case 0x06:		/* UNIT ATTENTION */

@@ -35,6 +35,28 @@ it_blinks_for_its_time(void **state)
 	assert_int_equal(locate_left_s(&f->dozo, path), 0);
 }
 
+/* The first is told to stop before its first step. */
+static void
+two_in_one_turn(void **state)
+{
+	struct fix *f = *state;
+	struct dozo *d = &f->dozo;
+	char one[100], other[100];
+	struct call a = { .dozo = d }, b = { .dozo = d };
+
+	disk_path(f, 0, one, sizeof(one));
+	disk_path(f, 1, other, sizeof(other));
+	a.req = req_new(d, verb_find("disk.locate"),
+	    json_pack("{s:s, s:i}", "path", one, "seconds", 60));
+	b.req = req_new(d, verb_find("disk.locate"),
+	    json_pack("{s:s, s:i}", "path", other, "seconds", 60));
+	op_start(&a.op, &call_type, loop_sched(d->loop), NULL);
+	op_start(&b.op, &call_type, loop_sched(d->loop), NULL);
+	loop_run_op(d->loop, &b.op);
+	wait_ms(f, 200);
+	assert_true(a.op.ended);
+}
+
 static void
 one_disk_at_a_time_blinks(void **state)
 {
@@ -98,6 +120,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		T(it_blinks_for_its_time),
+		T(two_in_one_turn),
 		T(one_disk_at_a_time_blinks),
 		T(what_cannot_be_read_does_not_blink),
 		T(a_disk_that_goes_away_ends_it),
