@@ -85,7 +85,29 @@ choose_array(struct assembly *a)
 	return 0;
 }
 
-/* Highest events among those that hold, or held, a role. */
+static unsigned
+nactive(const struct sb1 *sb)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < sb->max_dev; i++)
+		n += sb1_role_active(sb->roles[i]);
+	return n;
+}
+
+/*
+ * One member got the next superblock before the power went, and was away when
+ * the others started without it: they have as many events, and know more.
+ */
+static bool
+fresher(const struct sb1 *sb, const struct sb1 *than)
+{
+	if (than == NULL || sb->events != than->events)
+		return than == NULL || sb->events > than->events;
+	return nactive(sb) < nactive(than);
+}
+
+/* The freshest among those that hold, or held, a role. */
 static int
 find_best(struct assembly *a)
 {
@@ -95,7 +117,7 @@ find_best(struct assembly *a)
 		if (a->out[i] || !sb1_role_active(sb1_role(sb,
 		    sb->dev_number)))
 			continue;
-		if (a->best == NULL || sb->events > a->best->events)
+		if (fresher(sb, a->best))
 			a->best = sb;
 	}
 	if (a->best != NULL)
@@ -510,8 +532,10 @@ build(struct assembly *a, struct raid *raid)
 		    assembly_expects(best, r)) {
 			/*
 			 * It will miss writes: to be recorded before one,
-			 * and before a log forgets what it missed.
+			 * and before a log forgets what it missed.  It may
+			 * be one event ahead: then it must be behind.
 			 */
+			raid->sb_update.again = true;
 			raid_changed(raid);
 			raid->gen_failed = raid->gen;
 			raid->dirty_on_disk = false;

@@ -86,6 +86,40 @@ a_dirty_degraded_start_records_who_is_missing(void **state)
 }
 
 /*
+ * The power goes when only one member has the next superblock; that one is
+ * away at the next start, and then it is back.
+ */
+static void
+a_member_that_was_an_event_ahead_is_stale(void **state)
+{
+	static uint8_t old[3][4096];
+	struct world *w = &world;
+
+	(void)state;
+	start(w, RAID_POLICY_PPL);
+	for (unsigned i = 0; i < 3; i++)
+		memcpy(old[i], blk_ram_data(w->ram[i]) + SB1_OFFSET,
+		    sizeof(old[i]));
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 16 * CHUNK, 'a', 0),
+	    0);
+	lose_power(w, UINT_MAX);
+	for (unsigned i = 1; i < 3; i++)
+		memcpy(blk_ram_data(w->ram[i]) + SB1_OFFSET, old[i],
+		    sizeof(old[i]));
+	assemble_without(w, &as, 1u << 0, true);
+	assert_non_null(w->raid);
+	assert_int_equal(do_write(raid_blk(w->raid), 0, 16 * CHUNK, 'b',
+	    IO_FUA), 0);
+	lose_power(w, 0);
+	assemble_without(w, &as, 0, true);
+	assert_non_null(w->raid);
+	assert_int_equal(as.nrejected, 1);
+	assert_int_equal(as.rejected[0].why.code, ESTALE);
+	assert_int_equal(reads_as(raid_blk(w->raid), 0, 16 * CHUNK, 'b'), 1);
+	assert_int_equal(world_stop(w), 0);
+}
+
+/*
  * A row of 'a' whose parity does not fit and whose first chunk has a bad
  * sector, after a crash.  Returns where its bytes are on the member.
  */
@@ -322,6 +356,7 @@ main(void)
 		cmocka_unit_test(
 		    a_write_during_the_cleaners_flush_is_flushed_too),
 		cmocka_unit_test(a_dirty_degraded_start_records_who_is_missing),
+		cmocka_unit_test(a_member_that_was_an_event_ahead_is_stale),
 		cmocka_unit_test(a_write_does_not_repair_from_parity_in_doubt),
 		cmocka_unit_test(
 		    a_row_that_replay_could_not_read_stays_in_doubt),
