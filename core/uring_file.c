@@ -257,14 +257,19 @@ io_file(const struct io *io)
 /*
  * Of a disk that was pulled the kernel speaks as of one sector (EIO), as of a
  * file that is full (ENOSPC) or at its end; but then it has no size any more.
+ * A file that was cut short is not mended: writing behind its end would make
+ * zeroes of all that is between.
  */
 static bool
 is_gone(const struct file *file)
 {
 	uint64_t size;
+	struct stat st;
 
-	return file->info.is_device && (ioctl(file->fd, BLKGETSIZE64,
-	    &size) != 0 || size == 0);
+	if (!file->info.is_device)
+		return fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		    (uint64_t)st.st_size < file->info.size;
+	return ioctl(file->fd, BLKGETSIZE64, &size) != 0 || size == 0;
 }
 
 static void
