@@ -407,48 +407,62 @@ verb_map(struct req *req)
 	warn_any(req, doc, map);
 }
 
-/* By UUID, or by name if the volume is gone: orphans can be unmapped. */
-static struct doc_map *
-find_map(struct req *req, struct doc *doc)
-{
+/* Which mappings `unmap` takes away. */
+struct unmap {
 	char pool[NAME_SIZE], volume[NAME_SIZE];
-	const struct dozo_volume *dv;
+	const struct dozo_volume *dv;	/* that has this name now, or NULL */
+	const char *host, *target;
+};
 
-	if (!dozo_split_path(arg_text(req, "volume"), pool, volume,
-	    &req->err))
-		return NULL;
-	dv = dozo_find_volume(req->dozo, arg_text(req, "volume"), NULL);
-	for (unsigned i = 0; i < doc->nmaps; i++) {
-		struct doc_map *m = &doc->maps[i];
-		bool same = dv != NULL ?
-		    strcmp(m->volume_uuid, dv->uuid) == 0 :
-		    strcmp(m->pool, pool) == 0 &&
-		    strcmp(m->volume, volume) == 0;
+/*
+ * The volume's own mapping, and orphans of its name: the name is all that
+ * they can be called by, and none may come to life unasked.
+ */
+static bool
+unmap_has(struct dozo *d, const struct unmap *u, const struct doc_map *m)
+{
+	const struct dozo_volume *dv = dozo_volume_by_uuid(d, m->volume_uuid);
 
-		if (same && strcmp(m->host, arg_text(req, "host")) == 0 &&
-		    strcmp(m->target, arg_text(req, "target")) == 0)
-			return m;
-	}
-	return NULL;
+	if (strcmp(m->host, u->host) != 0 ||
+	    strcmp(m->target, u->target) != 0)
+		return false;
+	if (dv != NULL && u->dv != NULL)
+		return dv == u->dv;
+	return strcmp(m->pool, u->pool) == 0 &&
+	    strcmp(m->volume, u->volume) == 0;
 }
 
 void
 verb_unmap(struct req *req)
 {
-	struct doc_map *map = find_map(req, req->dozo->doc);
-	struct doc *doc;
+	const struct doc *has = req->dozo->doc;
+	struct unmap u = {
+		.host = arg_text(req, "host"),
+		.target = arg_text(req, "target"),
+	};
+	struct doc *doc = NULL;
+	unsigned n = 0;
 
 	assert(req->locked && req->next == NULL);
-	if (map != NULL) {
-		if (!req_etag_ok(req, doc_map_json(map)) ||
-		    (doc = req_next_doc(req)) == NULL)
+	if (!dozo_split_path(arg_text(req, "volume"), u.pool, u.volume,
+	    &req->err))
+		return;
+	u.dv = dozo_find_volume(req->dozo, arg_text(req, "volume"), NULL);
+	for (unsigned i = has->nmaps; i-- > 0;) {
+		if (!unmap_has(req->dozo, &u, &has->maps[i]) ||
+		    !req_etag_ok(req, doc_map_json(&has->maps[i])))
+			continue;	/* an ETag is that of one mapping */
+		if (doc == NULL && (doc = req_next_doc(req)) == NULL)
 			return;
-		doc_remove_map(doc, find_map(req, doc));
+		doc_remove_map(doc, &doc->maps[i]);
+		n++;
 	}
+	if (n > 0)
+		err_clear(&req->err);
 	if (!err_is(&req->err))
 		req_result(req, json_pack("{s:s, s:s, s:s}", "volume",
-		    arg_text(req, "volume"), "host", arg_text(req, "host"),
-		    "target", arg_text(req, "target")), map != NULL);
+		    arg_text(req, "volume"), "host", u.host, "target",
+		    u.target), n > 0);
 }
 
 void

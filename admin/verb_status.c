@@ -248,11 +248,32 @@ pool_problems(struct health *h, const struct dozo_pool *pool)
 	cache_problems(h, pool);
 }
 
+/* A mapping whose volume is not in the pools that are open. */
+static void
+orphan_problem(struct health *h, struct dozo *d, const struct doc_map *m)
+{
+	char path[2 * NAME_SIZE + 1];
+	json_t *p;
+
+	snprintf(path, sizeof(path), "%s/%s", m->pool, m->volume);
+	if (dozo_find_volume(d, path, NULL) != NULL)
+		p = problem(h, "other-volume", false, "Unmap it, then map the "
+		    "volume that has the name now; or import the pool that "
+		    "has the old one.", "LUN %u of host %s on target %s is a "
+		    "volume %s that does not exist: the one of this name is "
+		    "another", m->lun, m->host, m->target, path);
+	else
+		p = problem(h, "no-volume", false, "Unmap it, or import the "
+		    "pool that has it.", "%s is mapped to host %s on "
+		    "target %s, but does not exist", path, m->host,
+		    m->target);
+	problem_text(p, "volume", m->volume);
+	problem_text(p, "host", m->host);
+}
+
 static void
 config_problems(struct health *h, struct dozo *d)
 {
-	json_t *p;
-
 	assert(h->problems != NULL && d->doc != NULL);
 	for (unsigned i = 0; i < d->doc->nmaps; i++) {
 		const struct doc_map *m = &d->doc->maps[i];
@@ -262,12 +283,7 @@ config_problems(struct health *h, struct dozo *d)
 			continue;
 		if (pool != NULL && pool->state != DOZO_POOL_ONLINE)
 			continue;	/* told as the pool's problem */
-		p = problem(h, "no-volume", false, "Unmap it, or import the "
-		    "pool that has it.", "%s/%s is mapped to host %s on "
-		    "target %s, but does not exist", m->pool, m->volume,
-		    m->host, m->target);
-		problem_text(p, "volume", m->volume);
-		problem_text(p, "host", m->host);
+		orphan_problem(h, d, m);
 	}
 	for (unsigned i = 0; i < d->nportals; i++) {
 		char text[140];

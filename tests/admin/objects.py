@@ -489,6 +489,39 @@ def test_orphans_are_told_not_fatal():
         b.ok("status")
 
 
+def test_orphans_of_a_name_go_with_its_mapping():
+    with Box() as b:
+        b.pool()
+        b.lun()
+        doc = b.ok("config", "export").out
+        where = ("tank/v", "--host", "any", "--target", "t")
+        b.ok("unmap", *where)
+        b.ok("volume", "delete", "tank/v")
+        b.ok("volume", "create", "tank/v", "16M")
+        # The document is older than the volume that has the name now.
+        b.ok("config", "import", "-", stdin=doc)
+        status = b.ctl("status").out
+        assert "LUN 0 of host any on target t is a volume tank/v that does " \
+            "not exist: the one of this name is another" in status, status
+        b.ok("map", *where)
+        assert [(m["lun"], m["orphan"]) for m in b.get("map", "list")] == \
+            [(0, True), (1, False)]
+        # With an ETag it is the one that is meant.
+        args = dict(volume="tank/v", host="any", target="t")
+        etags = [m["etag"] for m in b.get("map", "list")]
+        reply = b.call("unmap", args, if_match="0" * 16)
+        assert not reply["ok"] and reply["error"]["code"] == "changed"
+        assert b.call("unmap", args, if_match=etags[0])["ok"]
+        assert [m["etag"] for m in b.get("map", "list")] == etags[1:]
+        b.ok("status")
+        b.ok("config", "import", "-", stdin=doc)
+        b.ok("map", *where)
+        assert "changed: yes" in b.ok("unmap", *where).out
+        assert b.get("map", "list") == []
+        assert "changed: no" in b.ok("unmap", *where).out
+        b.ok("status")
+
+
 def test_history_keeps_thirty_documents():
     with Box() as b:
         for i in range(33):
