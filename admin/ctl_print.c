@@ -600,6 +600,10 @@ print_changes(const json_t *result)
 		    json_text(c, "kind"), json_text(c, "name"),
 		    fields[0] != '\0' ? ": " : "", fields);
 	}
+	list = json_object_get(result, "warnings");
+	for (size_t i = 0; i < json_array_size(list); i++)
+		printf("warning: %s\n",
+		    json_string_value(json_array_get(list, i)));
 }
 
 /* "key: value" lines; what has no plain form is JSON. */

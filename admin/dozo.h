@@ -125,6 +125,8 @@ void dozo_unlock(struct dozo *d);
 struct dozo_pool *dozo_pool(struct dozo *d, const char *name);
 struct dozo_volume *dozo_volume(struct dozo_pool *pool, const char *name);
 struct dozo_volume *dozo_volume_by_uuid(struct dozo *d, const char *uuid);
+/* Does it map what does not exist?  A pool that is closed may have it. */
+bool dozo_map_orphan(struct dozo *d, const struct doc_map *map);
 /*
  * "pool/volume" to the volume, or NULL with err: no such pool, pool offline
  * and why, no such volume.

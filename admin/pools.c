@@ -100,6 +100,15 @@ dozo_volume_by_uuid(struct dozo *d, const char *uuid)
 }
 
 bool
+dozo_map_orphan(struct dozo *d, const struct doc_map *map)
+{
+	const struct dozo_pool *pool = dozo_pool(d, map->pool);
+
+	return dozo_volume_by_uuid(d, map->volume_uuid) == NULL &&
+	    (pool == NULL || pool->state == DOZO_POOL_ONLINE);
+}
+
+bool
 dozo_split_path(const char *path, char pool[NAME_SIZE],
     char volume[NAME_SIZE], struct err *err)
 {

@@ -181,6 +181,28 @@ keep_secrets(json_t *json, const struct doc *doc)
 	}
 }
 
+/* Mappings of what does not exist are kept, not served: say so. */
+static void
+warn_orphans(struct req *req, const struct doc *doc)
+{
+	json_t *list = json_array();
+
+	assert(req->result != NULL);
+	for (unsigned i = 0; i < doc->nmaps; i++) {
+		const struct doc_map *m = &doc->maps[i];
+
+		if (!dozo_map_orphan(req->dozo, m))
+			continue;
+		json_array_append_new(list, json_sprintf("LUN %d of host %s "
+		    "on target %s is not served: its volume %s/%s does not "
+		    "exist (a new one of that name is another)", m->lun,
+		    m->host, m->target, m->pool, m->volume));
+	}
+	if (json_array_size(list) > 0)
+		json_object_set(req->result, "warnings", list);
+	json_decref(list);
+}
+
 /*
  * Targets, portals, hosts and mappings are replaced; pools are what is on the
  * disks and stay, and so do users and tokens.
@@ -224,4 +246,6 @@ verb_config_import(struct req *req)
 	doc_free(pools);
 	req->next = doc;
 	req->result = json_pack("{s:o}", "changes", doc_diff(d->doc, doc));
+	if (req->result != NULL)
+		warn_orphans(req, doc);
 }

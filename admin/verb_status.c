@@ -276,14 +276,8 @@ config_problems(struct health *h, struct dozo *d)
 {
 	assert(h->problems != NULL && d->doc != NULL);
 	for (unsigned i = 0; i < d->doc->nmaps; i++) {
-		const struct doc_map *m = &d->doc->maps[i];
-		const struct dozo_pool *pool = dozo_pool(d, m->pool);
-
-		if (dozo_volume_by_uuid(d, m->volume_uuid) != NULL)
-			continue;
-		if (pool != NULL && pool->state != DOZO_POOL_ONLINE)
-			continue;	/* told as the pool's problem */
-		orphan_problem(h, d, m);
+		if (dozo_map_orphan(d, &d->doc->maps[i]))
+			orphan_problem(h, d, &d->doc->maps[i]);
 	}
 	for (unsigned i = 0; i < d->nportals; i++) {
 		char text[140];

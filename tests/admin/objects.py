@@ -439,7 +439,7 @@ def test_configuration_is_exported_and_imported():
         b.fails(2, "secret is missing", "config", "import", "-", stdin=saved)
         b.ok("config", "import", "-", stdin=full)
         assert [t["name"] for t in b.get("target", "list")] == ["t"]
-        # Here it is still known.
+        # The secret is still known, and so is the volume: no warning.
         assert b.ok("config", "import", "-", "--dry-run",
                     stdin=saved).out == "nothing changes\n"
 
@@ -499,7 +499,9 @@ def test_orphans_of_a_name_go_with_its_mapping():
         b.ok("volume", "delete", "tank/v")
         b.ok("volume", "create", "tank/v", "16M")
         # The document is older than the volume that has the name now.
-        b.ok("config", "import", "-", stdin=doc)
+        for more in (["--dry-run"], []):
+            assert "warning: LUN 0 of host any on target t is not served" in \
+                b.ok("config", "import", "-", *more, stdin=doc).out
         status = b.ctl("status").out
         assert "LUN 0 of host any on target t is a volume tank/v that does " \
             "not exist: the one of this name is another" in status, status
