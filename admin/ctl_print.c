@@ -20,8 +20,9 @@
 #define CELL_SIZE 256
 #define COLUMNS_MAX 8u
 
+/* A time of 0 is not known, an end of 0 never comes. */
 enum column_kind { COL_TEXT, COL_SIZE, COL_BOOL, COL_LIST, COL_COUNT,
-	COL_TIME, COL_REAL };
+	COL_TIME, COL_END, COL_REAL };
 
 struct column {
 	const char *title, *key;
@@ -95,7 +96,7 @@ static const struct table tables[] = {
 	    { "ROLE", "role", COL_TEXT } } },
 	{ "token.list", "no tokens", { { "TOKEN", "name", COL_TEXT },
 	    { "ROLE", "role", COL_TEXT },
-	    { "EXPIRES", "expires_s", COL_TIME } } },
+	    { "EXPIRES", "expires_s", COL_END } } },
 	{ "config.history", "no history", {
 	    { "GENERATION", "generation", COL_TEXT },
 	    { "WRITTEN", "written_s", COL_TIME },
@@ -189,12 +190,13 @@ cell(const json_t *obj, const struct column *c, char *text, size_t size)
 		snprintf(text, size, "%zu", json_array_size(value));
 		break;
 	case COL_TIME:
-		if (json_is_integer(value))
+	case COL_END:
+		if (json_integer_value(value) > 0)
 			print_time(json_integer_value(value), text, size);
 		break;
 	}
 	if (text[0] == '\0')
-		snprintf(text, size, "-");
+		snprintf(text, size, "%s", c->kind == COL_END ? "never" : "-");
 }
 
 /* --- tables --- */

@@ -537,6 +537,18 @@ def test_history_keeps_thirty_documents():
         b.fails(3, "is not kept", "config", "export", "--generation", 1)
 
 
+def test_what_never_was_or_will_be_has_no_date():
+    with Box() as b:
+        assert re.search(r"^0 +- +yes$", b.ok("config", "history").out, re.M)
+        for name, days in (("a", []), ("b", ["--days", 0]),
+                           ("c", ["--days", 9])):
+            b.ok("token", "create", name, "--role", "viewer", *days)
+        rows = [r.split()[:3] for r in
+                b.ok("token", "list").out.splitlines()]
+        assert [r[2] for r in rows[1:3]] == ["never", "never"], rows
+        assert rows[3][2] > "2026" and rows[3][2] != "never", rows
+
+
 def test_rescue_prints_device_mapper_tables():
     with Box() as b:
         b.pool()
