@@ -579,6 +579,11 @@ print_rescue(const json_t *list)
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *v = json_array_get(list, i);
 
+		if (json_object_get(v, "note") != NULL) {
+			fprintf(stderr, "dozoctl: %s\n", json_text(v,
+			    "note"));
+			continue;
+		}
 		printf("# %s/%s: dmsetup create %s-%s <<EOT\n%s%s",
 		    json_text(v, "pool"), json_text(v, "name"),
 		    json_text(v, "pool"), json_text(v, "name"),

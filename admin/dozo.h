@@ -133,6 +133,8 @@ bool dozo_map_orphan(struct dozo *d, const struct doc_map *map);
  */
 struct dozo_volume *dozo_find_volume(struct dozo *d, const char *path,
     struct err *err);
+/* Why it is not open, and what to do: sets err and returns its code. */
+int dozo_pool_not_open(const struct dozo_pool *pool, struct err *err);
 /* Split "pool/volume"; checks both names. */
 bool dozo_split_path(const char *path, char pool[NAME_SIZE],
     char volume[NAME_SIZE], struct err *err);

@@ -126,6 +126,17 @@ dozo_split_path(const char *path, char pool[NAME_SIZE],
 	    ident_name_ok("volume", slash + 1, err);
 }
 
+int
+dozo_pool_not_open(const struct dozo_pool *pool, struct err *err)
+{
+	assert(pool->state != DOZO_POOL_ONLINE);
+	err_set(err, EIO, "pool %s is not open: %s", pool->name,
+	    err_is(&pool->why) ? pool->why.text : "it is busy");
+	err_hint(err, "`dozoctl pool status %s` says what to do.",
+	    pool->name);
+	return -EIO;
+}
+
 struct dozo_volume *
 dozo_find_volume(struct dozo *d, const char *path, struct err *err)
 {
@@ -142,10 +153,7 @@ dozo_find_volume(struct dozo *d, const char *path, struct err *err)
 		return NULL;
 	}
 	if (pool->state != DOZO_POOL_ONLINE) {
-		err_set(err, EIO, "pool %s is not open: %s", pool_name,
-		    err_is(&pool->why) ? pool->why.text : "it is busy");
-		err_hint(err, "`dozoctl pool status %s` says what to do.",
-		    pool_name);
+		dozo_pool_not_open(pool, err);
 		return NULL;
 	}
 	dv = dozo_volume(pool, name);

@@ -26,7 +26,7 @@ verb_log(struct req *req)
 	    LOG_SHOWN));
 }
 
-/* What a verb that needs no arguments and no children answers. */
+/* What a verb that needs no arguments and no children answers, or why not. */
 static json_t *
 answer_of(struct req *req, void (*begin)(struct req *req))
 {
@@ -36,6 +36,11 @@ answer_of(struct req *req, void (*begin)(struct req *req))
 	begin(req);
 	result = req->result;
 	req->result = NULL;
+	if (err_is(&req->err)) {
+		json_decref(result);
+		result = json_pack("[{s:o}]", "error", err_json(&req->err));
+		err_clear(&req->err);
+	}
 	return result;
 }
 

@@ -670,11 +670,27 @@ rescue_pool(struct req *req, struct dozo_pool *pool)
 	}
 }
 
+/* Its table cannot be read: too late for what is needed now. */
+static void
+rescue_refuse(struct err *err, const struct dozo_pool *pool)
+{
+	struct err why = { 0 };
+
+	dozo_pool_not_open(pool, &why);
+	err_set(err, why.code, "%s", why.text);
+	err_hint(err, "Tables are made from an open pool: `dozoctl pool "
+	    "status %s` says what to do.  Keep the last ones: `dozoctl "
+	    "rescue` while all is well; a support bundle has them, too.",
+	    pool->name);
+}
+
 void
 verb_rescue(struct req *req)
 {
 	const char *only = arg_text(req, "pool");
 	struct dozo_pool *pool;
+	struct err none = { 0 };
+	bool open = false;
 
 	assert(req->result == NULL && !req->locked);
 	if (only != NULL && dozo_pool(req->dozo, only) == NULL) {
@@ -683,8 +699,21 @@ verb_rescue(struct req *req)
 	}
 	req->result = json_array();
 	TAILQ_FOREACH(pool, &req->dozo->pools, link) {
-		if (pool->state == DOZO_POOL_ONLINE &&
-		    (only == NULL || strcmp(pool->name, only) == 0))
+		struct err why = { 0 };
+
+		if (only != NULL && strcmp(pool->name, only) != 0)
+			continue;
+		if (pool->state == DOZO_POOL_ONLINE) {
+			open = true;
 			rescue_pool(req, pool);
+			continue;
+		}
+		rescue_refuse(&why, pool);
+		if (!err_is(&none))
+			none = why;
+		json_array_append_new(req->result, json_pack("{s:s, s:s}",
+		    "pool", pool->name, "note", why.text));
 	}
+	if (!open)
+		req->err = none;
 }

@@ -559,6 +559,27 @@ def test_rescue_prints_device_mapper_tables():
         assert sum(int(r[1]) for r in rows) * 512 == 4 << 20
 
 
+def test_rescue_says_that_a_pool_is_not_open():
+    with Box() as b:
+        assert b.get("rescue") == []
+        b.pool()
+        b.pool("other", prefix="o")
+        b.ok("volume", "create", "tank/v", "4M")
+        b.ok("volume", "create", "other/v", "4M")
+        b.ok("pool", "stop", "tank")
+        b.fails(5, "pool tank is not open", "rescue", "tank")
+        some = b.ok("rescue")
+        assert "# other/v" in some.out and "tank" not in some.out, some
+        assert "pool tank is not open" in some.err, some
+        b.ok("rescue", "other")
+        b.ok("pool", "stop", "other")
+        for words in ((), ("other",)):
+            none = b.fails(5, "Keep the last ones", "rescue", *words)
+            assert none.out == "", none
+        rescue = b.get("support-bundle")["rescue"]
+        assert "is not open" in rescue[0]["error"]["text"], rescue
+
+
 def test_events_follow_changes():
     with Box() as b:
         with b.connect() as s:
