@@ -255,6 +255,7 @@ print_members(const json_t *pool)
 		{ "MEMBER", "role", COL_TEXT },
 		{ "STATE", "state", COL_TEXT },
 		{ "READ ERRORS", "read_errors", COL_TEXT },
+		{ "CORRECTED", "corrected_errors", COL_TEXT },
 		{ "WRITE ERRORS", "write_errors", COL_TEXT },
 		{ "PATH", "path", COL_TEXT } } };
 	const json_t *missing = json_object_get(pool, "missing");

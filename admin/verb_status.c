@@ -181,6 +181,23 @@ rebuild_problem(struct health *h, const struct dozo_pool *pool,
 	    m->role, m->path);
 }
 
+/* It serves, but the engine has said that it should not for long. */
+static void
+worn_problem(struct health *h, const struct dozo_pool *pool,
+    const struct raid_member_info *m)
+{
+	json_t *p;
+
+	if (!m->worn_out || m->state == RAID_MEMBER_MISSING ||
+	    m->state == RAID_MEMBER_FAULTY)
+		return;
+	p = problem(h, "bad-sectors", false, "They were mended from the other "
+	    "members; more will come: replace the disk with `dozoctl pool "
+	    "replace`.", "pool %s: member %d had many bad sectors within an "
+	    "hour: %s", pool->name, m->role, m->path);
+	problem_text(p, "path", m->path);
+}
+
 static void
 member_problems(struct health *h, const struct dozo_pool *pool,
     const struct raid_member_info *m, const struct raid_info *a)
@@ -200,6 +217,7 @@ member_problems(struct health *h, const struct dozo_pool *pool,
 		problem_number(p, "member", (uint64_t)m->role);
 		problem_text(p, "path", m->path);
 	}
+	worn_problem(h, pool, m);
 	if (m->bad_bytes == 0)
 		return;
 	p = problem(h, "bad-blocks", false, "Replace the disk with `dozoctl "

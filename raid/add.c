@@ -191,6 +191,8 @@ attach(struct raid_add *add, struct addition *a)
 			like = &raid->member[r];
 	assert(like != NULL && m->blk == NULL);
 	assert(m->role == ROLE_NONE);
+	m->worn = 0;
+	m->worn_out = false;
 	m->guided = a->readd;
 	m->chosen = false;
 	if (a->readd) {

@@ -110,6 +110,7 @@ member_note_worn(struct member *m)
 	}
 	if (m->worn++ == 0)
 		m->worn_ns = now;
+	m->worn_out = m->worn_out || m->worn == WORN_MAX;
 	if (m->worn == WORN_MAX)
 		raid_tell(m->raid, "member %u (%s) had %u bad sectors within "
 		    "an hour: replace this disk; more are only counted",

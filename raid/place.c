@@ -119,6 +119,9 @@ move_member(struct member *dst, struct member *src)
 	dst->corrected_errors = src->corrected_errors;
 	dst->read_errors = src->read_errors;
 	dst->write_errors = src->write_errors;
+	dst->worn = src->worn;
+	dst->worn_ns = src->worn_ns;
+	dst->worn_out = src->worn_out;
 	dst->reads = dst->writes = dst->read_bytes = dst->write_bytes = 0;
 	dst->stalls = 0;
 	memset(dst->latency, 0, sizeof(dst->latency));

@@ -338,6 +338,7 @@ member_info(const struct member *m, struct raid_member_info *info)
 	info->writes = m->writes;
 	info->read_bytes = m->read_bytes;
 	info->write_bytes = m->write_bytes;
+	info->worn_out = m->worn_out;
 	info->stalls = m->stalls;
 	info->read_ns = m->read_ns;
 	info->write_ns = m->write_ns;

@@ -159,6 +159,7 @@ struct raid_member_info {
 	uint64_t read_errors, write_errors, corrected_errors;
 	uint64_t reads, writes, read_bytes, write_bytes;
 	uint64_t bad_bytes;		/* in its bad-block log */
+	bool worn_out;			/* many bad sectors in an hour: told */
 	uint64_t stalls;		/* requests that missed the deadline */
 	uint64_t read_ns, write_ns;	/* in all */
 	uint64_t latency[RAID_LATENCIES];	/* reads in less than 2^i us */

@@ -61,6 +61,7 @@ struct member {
 	struct io bblog_io;
 	unsigned worn;			/* bad sectors met, halved each hour */
 	uint64_t worn_ns;
+	bool worn_out;			/* they were too many once */
 	uint64_t retest_ns;		/* listed blocks: not written before */
 	uint64_t read_errors, write_errors, corrected_errors;
 	uint64_t reads, writes, read_bytes, write_bytes;

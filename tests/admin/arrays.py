@@ -207,6 +207,37 @@ def test_faults_are_injected_into_the_disk_that_replaced_another():
         b.stop()
 
 
+def test_a_disk_with_many_bad_sectors_is_a_problem_until_replaced():
+    def told(b):
+        return [p["path"] for p in b.get("status")["problems"]
+                if p["code"] == "bad-sectors"]
+
+    with Box(start=False) as b:
+        b.options = ["--fault-injection"]
+        b.start()
+        b.pool()
+        d = b.disks(4)
+        # Two tries fail, of the row and of the block; then it is rewritten.
+        for i in range(20):
+            assert told(b) == []
+            b.ok("disk", "fault", d[0], "--kind", "error", "--on", "read",
+                 "--offset", (16 + i) << 20, "--length", 512, "--count", 2)
+        b.ok("pool", "scrub", "tank")
+        until("told", lambda: told(b))
+        until("checked", lambda: scrubbed(b))
+        assert told(b) == [d[0]], told(b)
+        status = b.ctl("status")
+        assert status.status == 5 and "many bad sectors" in status.out
+        lines = b.ok("pool", "status", "tank").out.splitlines()
+        assert any(" CORRECTED " in line for line in lines), lines
+        # The disk that takes its place has none of that.
+        b.ok("disk", "fail", d[0])
+        b.ok("pool", "add-spare", "tank", "--disk", d[3])
+        until("rebuilt", lambda: healthy(b))
+        assert told(b) == []
+        b.ok("status")
+
+
 # --- scrub, progress ---
 
 def scrubbed(b):

@@ -710,6 +710,8 @@ many_bad_sectors_are_told_and_the_member_stays(void **state)
 	for (unsigned i = 1; i < WORN_MAX; i++)
 		assert_true(member_note_worn(m));
 	assert_int_equal(w->told, told);
+	raid_get_info(w->raid, &info);
+	assert_false(info.member[1].worn_out);
 	assert_false(member_note_worn(m));
 	assert_int_equal(w->told, told + 1);
 	assert_false(member_note_worn(m));
@@ -718,6 +720,8 @@ many_bad_sectors_are_told_and_the_member_stays(void **state)
 	assert_true(member_note_worn(m));
 	assert_int_equal(m->worn, (WORN_MAX + 1) / 8 + 1);
 	raid_get_info(w->raid, &info);
+	assert_true(info.member[1].worn_out);	/* that disk, and for good */
+	assert_false(info.member[0].worn_out);
 	assert_int_equal(info.degraded, 0);
 	assert_int_equal(world_stop(w), 0);
 }

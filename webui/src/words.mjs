@@ -12,6 +12,7 @@ const problems = {
 	'rebuilding-unused': (p) => [t('Pool {pool}: the new disk {path} is not full yet', p), t('All used data is rebuilt. Until unused space is too, the loss of one more disk stops the pool.')],
 	'rebuild-stopped': (p) => [t('Pool {pool}: the new disk {path} is not full yet', p), t('The rebuild does not go on. Press “Go on” on the page of the pool.')],
 	'bad-blocks': (p) => [t('Pool {pool}: {bytes} of the disk {path} cannot be used', p), onPage()],
+	'bad-sectors': (p) => [t('Pool {pool}: the disk {path} had many bad sectors within an hour', p), t('They were mended from the other disks; more will come. On the page of the pool, press “Replace…” beside it.')],
 	'doubt': (p) => [t('Pool {pool}: the parity of {bytes} of each disk is in doubt', p), onPage()],
 	'lost': (p) => [t('Pool {pool}: the parity of {bytes} of each disk is in doubt', p), t('What the lost disk held there reads as errors until it is written again.')],
 	'mismatches': (p) => [t('Pool {pool}: parity of {blocks} blocks differs from their data', p), t('See the last check on the page of the pool. “Repair…” makes parity follow the data.')],
