@@ -77,9 +77,27 @@ add_use(json_t *json, struct dozo *d, const char *path)
 	}
 }
 
+/* What it is to a pool of ours that does not use it. */
+static void
+note_pool(struct dozo *d, const char *name, const struct disk *disk,
+    char *text, size_t size)
+{
+	const struct dozo_pool *pool = dozo_pool(d, name);
+
+	assert(size > 0);
+	if (pool != NULL && pool->state != DOZO_POOL_ONLINE)
+		snprintf(text, size, "belongs to pool %s, which is not open: "
+		    "%s", name, err_is(&pool->why) ? pool->why.text :
+		    "it is busy");
+	else
+		snprintf(text, size, "was a member of pool %s, which goes on "
+		    "without it: take it back with `dozoctl pool re-add %s "
+		    "--disk %.100s`", name, name, disk->path);
+}
+
 /* Why a disk that no pool uses is not free. */
 static void
-add_note(json_t *json, const struct dozo *d, const struct disk *disk)
+add_note(json_t *json, struct dozo *d, const struct disk *disk)
 {
 	char text[640] = "";
 	struct err why = { 0 };
@@ -95,10 +113,7 @@ add_note(json_t *json, const struct dozo *d, const struct disk *disk)
 
 		if (strcmp(disk->uuid, pool->array_uuid) == 0 &&
 		    strncmp(disk->contents, "linux_raid_member", 17) == 0)
-			snprintf(text, sizeof(text), "was a member of pool "
-			    "%s, which goes on without it: take it back with "
-			    "`dozoctl pool re-add %s --disk %.100s`",
-			    pool->name, pool->name, disk->path);
+			note_pool(d, pool->name, disk, text, sizeof(text));
 	}
 	if (text[0] != '\0')
 		json_object_set_new(json, "note", json_string(text));

@@ -174,5 +174,31 @@ def test_a_write_waits_for_a_member_that_stalls_for_a_while():
         assert b.status()["health"] == "healthy"
 
 
+def test_a_pool_with_a_bitmap_that_is_killed_degraded_is_refused():
+    def notes(b):
+        return {d["path"]: d.get("note", "") for d in b.get("disk", "list")
+                if d["path"] in b.d}
+
+    for policy in "bitmap", "resync", "ppl":
+        with Disks() as b:
+            b.ok("pool", "set", "tank", "--policy", policy)
+            b.ok("disk", "fail", b.d[3])
+            until("let go", lambda: b.state(3) in ([], ["faulty"]))
+            assert b.write(0, pattern(64 * KIB, 0)) == (0, b"")
+            b.kill()
+            b.start()
+            note = notes(b)
+            if policy == "ppl":
+                assert b.status()["health"] == "degraded", b.status()
+                assert "which goes on without it" in note[b.d[3]], note
+                assert note[b.d[0]] == "", note
+                continue
+            for path in b.d:
+                assert "belongs to pool tank, which is not open: the array " \
+                    "was not stopped cleanly" in note[path], note
+            problem, = b.get("status")["problems"]
+            assert problem["code"] == "pool-offline", problem
+
+
 if __name__ == "__main__":
     run_tests(globals())
