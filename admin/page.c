@@ -38,6 +38,7 @@
 #define PAGE_PROGRAM "dozo-webui"
 #define PAUSE_MIN_MS 100u
 #define PAUSE_MAX_MS 10000u
+#define ALIVE_NS (3 * NSEC_PER_SEC)	/* then it has started */
 #define STEADY_NS (60 * NSEC_PER_SEC)
 #define FDS_MAX 4096
 #define SOCKET_DIR_FD 3		/* in the child */
@@ -261,6 +262,17 @@ page_start(struct dozo *d)
 		return;
 	}
 	spawn(page);
+}
+
+bool
+page_fails(const struct dozo *d)
+{
+	const struct page *page = d->page;
+
+	if (page == NULL || page->pause_ms <= 2 * PAUSE_MIN_MS)
+		return false;		/* once may happen */
+	return page->pid == 0 ||
+	    loop_now(d->loop) - page->start_ns < ALIVE_NS;
 }
 
 void

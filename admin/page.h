@@ -9,6 +9,8 @@
 
 /* Nothing if page-port is 0.  Trouble is logged, storage is served anyway. */
 void page_start(struct dozo *d);
+/* There is to be one, and it ended again and again, the last time just now. */
+bool page_fails(const struct dozo *d);
 /* Ends the child and waits for it. */
 void page_stop(struct dozo *d);
 

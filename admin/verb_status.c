@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/page.h"
 #include "admin/scrubs.h"
 #include "admin/size.h"
 #include "admin/tasks.h"
@@ -306,6 +307,11 @@ config_problems(struct health *h, struct dozo *d)
 			    conf_print_addr(&d->portals[i].addr, text,
 			    sizeof(text)), d->portals[i].why.text);
 	}
+	if (page_fails(d))
+		problem(h, "page", false, "`journalctl -u dozod` says why.  "
+		    "If another program has the port: another page-port in "
+		    "dozo.conf, and restart dozod.", "the page does not start "
+		    "on port %u", d->conf.page_port);
 }
 
 static void

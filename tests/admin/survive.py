@@ -497,5 +497,31 @@ def test_the_daemon_goes_to_the_background_when_it_serves():
         assert os.path.getsize(b.path("state/lock")) == 0
 
 
+def until(what, test, seconds=30):
+    end = time.time() + seconds
+    while not test():
+        assert time.time() < end, what
+        time.sleep(0.05)
+
+
+def test_a_page_that_does_not_start_is_a_problem():
+    def told(b):
+        return [p["text"] for p in b.get("status")["problems"]]
+
+    with socket.create_server(("", 0), family=socket.AF_INET6,
+                              dualstack_ipv6=True) as taken:
+        port = taken.getsockname()[1]
+        with Box(page_port=port) as b:
+            until("told", lambda: told(b))
+            for _ in range(50):             # also while it is tried again
+                assert told(b) == [f"the page does not start on port {port}"]
+                time.sleep(0.02)
+            assert b.ctl("status").status == 5
+            taken.close()
+            until("started", lambda: not told(b))
+            b.ok("status")
+            socket.create_connection(("127.0.0.1", port), 10).close()
+
+
 if __name__ == "__main__":
     run_tests(globals())
