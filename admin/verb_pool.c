@@ -19,6 +19,7 @@
 #include "admin/disks.h"
 #include "admin/pools.h"
 #include "admin/scrubs.h"
+#include "admin/size.h"
 #include "admin/tasks.h"
 #include "core/log.h"
 
@@ -284,6 +285,40 @@ create_spec(struct req *req, struct pool_make *make)
 	return create_sizes(req, make) && create_disks(req, make);
 }
 
+/*
+ * What is asked for must be what the pool has; what is not given is not asked
+ * for.  Of a pool that is not open only the disks are known.
+ */
+static bool
+create_differs(struct req *req, const struct pool_make *make,
+    const struct dozo_pool *pool)
+{
+	char text[32];
+	struct raid_info a;
+	struct pool_info p;
+
+	if (pool->state != DOZO_POOL_ONLINE)
+		return false;
+	raid_get_info(pool->raid, &a);
+	pool_get_info(pool->pool, &p);
+	if (arg_text(req, "chunk") != NULL &&
+	    make->spec.chunk_bytes != a.spec.chunk_bytes)
+		err_set(&req->err, EEXIST, "pool %s exists and has chunks of "
+		    "%s", pool->name, size_print(a.spec.chunk_bytes, text,
+		    sizeof(text)));
+	else if (arg_text(req, "extent") != NULL &&
+	    make->extent_bytes != p.extent_bytes)
+		err_set(&req->err, EEXIST, "pool %s exists and has extents of "
+		    "%s", pool->name, size_print(p.extent_bytes, text,
+		    sizeof(text)));
+	else if (arg_text(req, "policy") != NULL &&
+	    make->spec.policy != a.spec.policy)
+		err_set(&req->err, EEXIST, "pool %s exists and has the "
+		    "consistency policy %s", pool->name,
+		    raid_policy_name(a.spec.policy));
+	return err_is(&req->err);
+}
+
 /* A pool of that name exists: the same one is fine. */
 static void
 create_exists(struct req *req, const struct pool_make *make,
@@ -301,14 +336,14 @@ create_exists(struct req *req, const struct pool_make *make,
 			    make->path[i]) == 0;
 		same = found;
 	}
-	if (same) {
+	if (same && !create_differs(req, make, pool)) {
 		req_result(req, doc_pool_json(has), false);
 		return;
 	}
-	if (pool->state == DOZO_POOL_BUSY)
+	if (!same && pool->state == DOZO_POOL_BUSY)
 		err_set(&req->err, EBUSY, "pool %s is being made or changed",
 		    pool->name);
-	else
+	else if (!same)
 		err_set(&req->err, EEXIST, "pool %s exists and has other "
 		    "disks", pool->name);
 	err_hint(&req->err, "`dozoctl pool status %s` shows it.", pool->name);

@@ -42,6 +42,17 @@ def test_create_with_other_parameters_is_a_conflict():
                 "--target", "t", "--lun", "5")
         b.fails(4, "exists and has other disks", "pool", "create", "tank",
                 "--disk", *b.disks(3, prefix="x"))
+        again = ("pool", "create", "tank", "--disk", *b.disks())
+        b.fails(4, "has chunks of 64 KiB", *again, "--chunk", "128K")
+        b.fails(4, "has extents of 1 MiB", *again, "--extent", "512K")
+        b.fails(4, "has the consistency policy ppl", *again, "--policy",
+                "bitmap")
+        b.ok("pool", "set", "tank", "--policy", "resync")
+        b.fails(4, "has the consistency policy resync", *again, "--policy",
+                "ppl")
+        for more in ([], ["--level", "raid5", "--chunk", "64K", "--extent",
+                          "1M", "--policy", "resync"]):
+            assert "changed: no" in b.ok(*again, *more).out, more
 
 
 def test_delete_of_what_is_absent_is_fine():
