@@ -199,6 +199,22 @@ worn_problem(struct health *h, const struct dozo_pool *pool,
 	problem_text(p, "path", m->path);
 }
 
+/* A disk that failed is held until the pool stops. */
+static json_t *
+lost_problem(struct health *h, const struct dozo_pool *pool,
+    const struct raid_member_info *m)
+{
+	return problem(h, "member-lost", false, m->path[0] == '\0' ?
+	    "Data is served without redundancy: replace the disk soon, with "
+	    "`dozoctl pool re-add` if it is the same, `pool replace` if it is "
+	    "new." : "Data is served without redundancy: replace the disk "
+	    "soon, with `dozoctl pool replace`. If it is well again: `pool "
+	    "stop`, `pool start`, which take the volumes away for a moment, "
+	    "then `pool re-add`.", "pool %s: member %d is %s%s%s", pool->name,
+	    m->role, raid_member_state_name(m->state),
+	    m->path[0] != '\0' ? ": " : "", m->path);
+}
+
 static void
 member_problems(struct health *h, const struct dozo_pool *pool,
     const struct raid_member_info *m, const struct raid_info *a)
@@ -206,12 +222,7 @@ member_problems(struct health *h, const struct dozo_pool *pool,
 	json_t *p = NULL;
 
 	if (m->state == RAID_MEMBER_MISSING || m->state == RAID_MEMBER_FAULTY)
-		p = problem(h, "member-lost", false, "Data is served without "
-		    "redundancy: replace the disk soon, with `dozoctl pool "
-		    "re-add` if it is the same, `pool replace` if it is new.",
-		    "pool %s: member %d is %s%s%s", pool->name, m->role,
-		    raid_member_state_name(m->state),
-		    m->path[0] != '\0' ? ": " : "", m->path);
+		p = lost_problem(h, pool, m);
 	if (m->state == RAID_MEMBER_REBUILDING)
 		p = rebuild_problem(h, pool, m, a);
 	if (p != NULL) {

@@ -114,9 +114,13 @@ def test_a_former_member_is_taken_back():
         b.ok("disk", "fail", d[1])
         b.fails(4, "has failed as member 1", "pool", "re-add", "tank",
                 "--disk", d[1])
+        # What status advises is what works.
+        assert "`pool stop`, `pool start`" in b.ctl("status").out
         b.ok("pool", "stop", "tank")
         b.ok("pool", "start", "tank")
         assert not healthy(b)
+        status = b.ctl("status").out
+        assert "re-add" in status and "stop" not in status, status
         b.ok("pool", "re-add", "tank", "--disk", d[1])
         until("rebuilt", lambda: healthy(b))
         assert expected(b) == ["d0.img", "d1.img", "d2.img"]
