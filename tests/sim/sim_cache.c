@@ -22,6 +22,7 @@ struct world {
 	struct load *load;
 	bool write_back;		/* since it was on, a kill may lose */
 	bool write_errors;
+	uint32_t stripe;		/* of the disk; 0: as the rig has it */
 	/* of this life */
 	struct loop *loop;
 	struct cache *cache;
@@ -118,6 +119,10 @@ one_life(struct world *w)
 
 	w->loop = sim_boot(w->sim);
 	w->blk = rig_open(w->rig, w->loop);
+	if (w->stripe != 0) {
+		w->blk->geo.optimal_io = w->stripe;
+		w->blk->geo.rotational = true;
+	}
 	w->cache = cache_new(w->loop, 6 * MIB);
 	sim_check(w->sim, w->cache != NULL, "no memory");
 	set_limit(w);
@@ -159,6 +164,9 @@ play_cache(struct sim *sim, struct rng *rng)
 	world.load = load_new(sim, rng);
 	world.write_back = !rng_one_in(rng, 4);
 	world.write_errors = rng_one_in(rng, 2);
+	/* So that stripes of several groups are filled and written whole. */
+	if (world.disk != NULL)
+		world.stripe = 64 * KIB * (uint32_t)rng_range(rng, 0, 4);
 	for (uint64_t i = 0; i < lives; i++)
 		one_life(&world);
 	world.loop = sim_boot(sim);
