@@ -113,7 +113,7 @@ struct cache_work {			/* one region */
 	struct cpage *page[REGION_GROUPS * GROUP_PAGES];
 	uint64_t page_no[REGION_GROUPS * GROUP_PAGES];
 	uint8_t mask[REGION_GROUPS * GROUP_PAGES];	/* sectors to write */
-	uint64_t off;			/* of the region */
+	uint64_t off, len;		/* of the region, as it was */
 	uint8_t *whole;			/* REGION_MAX bytes, once needed */
 	bool filled;			/* all of the region is written */
 	unsigned next, bit;		/* page and sector to send next */

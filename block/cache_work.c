@@ -92,8 +92,8 @@ seek(struct cache_work *work)
 static void
 whole_io(struct cache_work *work, enum io_kind kind)
 {
-	work->iov[0] = (struct iovec){ work->whole, work->vol->region };
-	io_init(&work->io[0], kind, work->off, work->vol->region, work->iov,
+	work->iov[0] = (struct iovec){ work->whole, work->len };
+	io_init(&work->io[0], kind, work->off, work->len, work->iov,
 	    1, 0);
 	blk_submit(work->vol->lower, &work->io[0], &work->op);
 }
@@ -104,7 +104,7 @@ work_send(struct cache_work *work)
 	if (work->filled) {
 		work->nios = 1;
 		work->next = work->npages;
-		work->vol->stats.written_back += work->vol->region;
+		work->vol->stats.written_back += work->len;
 		whole_io(work, IO_WRITE);
 		return;
 	}
@@ -296,7 +296,7 @@ copy_valid(struct cache_work *work)
 {
 	struct cache_vol *vol = work->vol;
 	struct finder finder = { .vol = vol };
-	uint64_t end = work->off + vol->region;
+	uint64_t end = work->off + work->len;
 	bool all = true;
 
 	for (uint64_t at = work->off; at < end; at += PAGE) {
@@ -364,6 +364,7 @@ cache_work_start(struct cgroup *g)
 	work->result = 0;
 	work->filled = false;
 	work->off = first * GROUP;
+	work->len = vol->region;	/* a grow may change it meanwhile */
 	for (uint64_t no = first; no < first + per; no++) {
 		g = cgroup_find(vol, no);
 		if (g != NULL && g->flushing)
@@ -385,7 +386,7 @@ cache_range_filled(const struct cache_vol *vol, uint64_t off, uint64_t len)
 		const struct cache_work *work = &vol->cache->works[i];
 
 		if (work->vol == vol && work->filled &&
-		    off < work->off + vol->region && work->off < off + len)
+		    off < work->off + work->len && work->off < off + len)
 			return true;
 	}
 	return false;

@@ -661,6 +661,31 @@ a_fill_does_not_undo_a_later_write(void **state)
 	assert_true(stored(STRIPE + 65536, 4096, 'n'));
 }
 
+/* A volume grows into extents that are not on its stripes. */
+static void
+a_fill_writes_all_although_the_stripes_end(void **state)
+{
+	struct one_io flush;
+
+	(void)state;
+	memset(blk_ram_data(ram), 'o', SIZE);
+	for (unsigned i = 0; i < 9; i++)
+		assert_int_equal(do_write(blk, STRIPE + 8192 * i, 4096, 's',
+		    0), 0);
+	tap.hold = true;
+	one_io_start(&flush, blk, IO_FLUSH, 0, 0, NULL, 0);
+	while (tap.held == NULL)
+		assert_int_equal(reads_as(blk, 0, 512, 'o'), 1);
+	tap.blk.geo.optimal_io = 0;
+	cache_blk_refresh(blk);
+	io_end(tap.held, 0);
+	loop_run_op(loop, &flush.op);
+	assert_int_equal(flush.io.result, 0);
+	assert_int_equal(stats().dirty, 0);
+	for (unsigned i = 0; i < 9; i++)
+		assert_true(stored(STRIPE + 8192 * i, 4096, 's'));
+}
+
 static void
 a_fill_does_not_undo_an_earlier_write(void **state)
 {
@@ -777,6 +802,7 @@ main(void)
 		TEST(a_stripe_dirty_in_places_is_made_whole),
 		TEST(a_fill_does_not_undo_a_later_write),
 		TEST(a_fill_does_not_undo_an_earlier_write),
+		TEST(a_fill_writes_all_although_the_stripes_end),
 		TEST(closing_waits_for_a_second_try),
 		TEST(a_slow_close_does_not_meet_the_clock),
 		TEST(a_stripe_that_cannot_be_read_is_written_in_places),
