@@ -730,6 +730,8 @@ make_online(struct pool_make *make)
 	/* A new pool has no volumes: nothing that could fail. */
 	if (pool_online(pool, &make->err) != 0)
 		bug("a new pool has volumes");
+	/* Until it is in the document nobody else may have it. */
+	pool->state = DOZO_POOL_BUSY;
 }
 
 static void

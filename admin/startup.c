@@ -205,6 +205,13 @@ adopt_newer(struct dozo *d, const struct pool_doc *doc)
 		    err.text);
 		return false;
 	}
+	if (strcmp(newer->appliance, d->doc->appliance) != 0) {
+		log_warn("a pool has the configuration of another appliance, "
+		    "%s (generation %" PRIu64 "): it is not used",
+		    newer->appliance, newer->generation);
+		doc_free(newer);
+		return false;
+	}
 	log_warn("the configuration in a pool is newer (generation %" PRIu64
 	    ") than the one in %s (%" PRIu64 "): using it", newer->generation,
 	    state_dir(d->state), d->doc->generation);

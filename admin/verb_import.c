@@ -305,6 +305,8 @@ import_document(struct req *req, struct import *im)
 	assert(im->pool->state == DOZO_POOL_ONLINE);
 	if (doc == NULL || (entry = doc_add_pool(doc, &req->err)) == NULL)
 		return;
+	/* The copy on the disks may be of a later generation than ours. */
+	doc->generation = MAX(doc->generation, im->doc.generation);
 	dozo_pool_describe(im->pool, entry);
 	result = doc_pool_json(entry);
 	if (arg_bool(req, "config") && im->doc.text != NULL) {

@@ -532,6 +532,7 @@ verb_pool_create_end(struct req *req)
 		disks_fini(&create->disks);
 		return;
 	}
+	make->pool->state = DOZO_POOL_ONLINE;
 	req->fresh = make->pool;
 	if ((doc = req_next_doc(req)) != NULL &&
 	    (entry = doc_add_pool(doc, &req->err)) != NULL) {

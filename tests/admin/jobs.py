@@ -146,5 +146,40 @@ def test_making_a_pool_can_be_cancelled_and_leaves_nothing():
         b.ok(*words)
 
 
+
+def race(*words):
+    """Another request has waited for the lock when the pool is there."""
+    with Box(start=False) as b:
+        b.options = ["--fault-injection"]
+        b.start()
+        b.pool(name="one", prefix="a")
+        b.ok("volume", "create", "one/v", "1M")
+        for disk in b.disks(3, "64M", "a"):
+            b.ok("disk", "fault", disk, "--kind", "delay", "--delay-ms", 1500,
+                 "--on", "write", "--count", 2)
+        holder = b.background("volume", "rename", "one/v", "w")
+        time.sleep(0.3)
+        waiter = b.background(*words)
+        time.sleep(0.2)
+        maker = b.background("pool", "create", "two", "--level", "raid5",
+                             "--disk", *b.disks(3, "64M", "b"), "--wait")
+        for process in (holder, waiter, maker):
+            process.communicate(timeout=30)
+        assert b.alive(), b.log_text()[-800:]
+        assert [p["name"] for p in b.get("pool", "list")] == ["one", "two"]
+
+
+def test_a_new_pool_is_not_deleted_before_it_is_made():
+    race("pool", "delete", "two", "--force")
+
+
+def test_a_new_pool_is_not_stopped_before_it_is_made():
+    race("pool", "stop", "two")
+
+
+def test_a_new_pool_is_not_exported_before_it_is_made():
+    race("pool", "export", "two")
+
+
 if __name__ == "__main__":
     run_tests(globals())
