@@ -394,8 +394,8 @@ set_flush(struct volume_work *w)
 
 	dozo_volume_refresh(w->volume);
 	io_init(&w->flush, IO_FLUSH, 0, 0, NULL, 0, 0);
-	if (cached != NULL)
-		blk_submit(cached, &w->flush, &w->op);
+	blk_submit(cached != NULL ? cached : volume_blk(w->volume->volume),
+	    &w->flush, &w->op);
 }
 
 static void

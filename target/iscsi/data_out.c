@@ -193,7 +193,11 @@ collect(struct scsi_cmd *cmd, struct buf *buf, uint32_t off, uint32_t len,
 	task->r2t_next = MAX(task->r2t_next, off);
 	op_hold(op);
 	take_early(task);
-	window_check(task);
+	/* Behind a logout nothing comes any more. */
+	if (conn->stream->logout && task->got < task->win_end)
+		data_out_window_end(task, -ECANCELED);
+	else
+		window_check(task);
 	data_out_rx_wake(task);
 }
 

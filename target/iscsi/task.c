@@ -232,7 +232,7 @@ task_end(struct task *task)
 	assert(!task->started || task->cmd.op.ended);
 	data_out_unpin(task);
 	stash_free(task);
-	if (task->no_reply || task->fault != FAULT_NONE)
+	if (task->no_reply || task->cmd.aborted || task->fault != FAULT_NONE)
 		session_note_aborted(session, task->itt);
 	task_retire(task);
 	if (task->started)

@@ -290,6 +290,11 @@ cmd_collect(struct scsi_cmd *cmd, uint32_t len)
 	cmd->collecting = true;
 	cmd->lu->ncollecting++;
 	cmd->result = 0;
+	if (cmd->nl->gone) {		/* since it was admitted */
+		cmd->abort_notify = true;
+		cmd->result = -ECANCELED;
+		return;
+	}
 	cmd->xfer->collect(cmd, &cmd->out, 0, len, &cmd->result, &cmd->op);
 }
 

@@ -174,12 +174,31 @@ nexus_lun_free(struct nexus_lun *nl)
 	free(nl);
 }
 
+/*
+ * Commands that wait for data of the initiator: that may never come, and who
+ * takes the LUN away waits for their end.
+ */
+static void
+abort_collecting(struct nexus_lun *nl)
+{
+	struct scsi_cmd *cmd;
+
+	TAILQ_FOREACH(cmd, &nl->lu->tasks, link) {
+		if (cmd->nl != nl || !cmd->collecting || cmd->aborted)
+			continue;
+		cmd->abort_notify = true;
+		scsi_cmd_abort(cmd);
+	}
+}
+
 /* Out of the map: an SPC-2 reservation goes with it (SPC-2 5.5.2). */
 static void
 view_drop(struct nexus_lun *nl)
 {
 	assert(!nl->gone && nl->lu != NULL);
 	LIST_REMOVE(nl, link);
+	if (nl->commands > 0)
+		abort_collecting(nl);
 	if (nl->lu->spc2_holder == nl)
 		lu_spc2_release(nl->lu);
 	nl->gone = true;

@@ -244,27 +244,42 @@ write_store(struct scsi_cmd *cmd)
 		    flags);
 }
 
-/* Not before the first part is stored: the step comes again. */
-static void
-write_end(struct scsi_cmd *cmd)
+/* Is the first part stored?  If not, the step comes again. */
+static bool
+write_whole(struct scsi_cmd *cmd)
 {
 	struct scsi_early *e = &cmd->u.early;
 
 	if (e->busy) {
 		e->awaited = true;
 		op_hold(&cmd->op);
-		return;
+		return false;
 	}
 	if (e->len > 0 && e->io.result < 0 && !cmd->aborted &&
 	    cmd->status == SCSI_GOOD)
 		cmd_fail(cmd, sense_from_errno(e->io.result, IO_WRITE,
 		    cmd->c.lba));
-	cmd_end(cmd);
+	return true;
+}
+
+/*
+ * The unit became durable when part of the write was under way: the flush
+ * that belongs to the change may have been before its end.
+ */
+static bool
+write_flushes(const struct scsi_cmd *cmd)
+{
+	const struct scsi_early *e = &cmd->u.early;
+
+	if (cmd->aborted || cmd->status != SCSI_GOOD || !lu_durable(cmd->lu))
+		return false;
+	return (cmd->io.flags & IO_FUA) == 0 ||
+	    (e->len > 0 && (e->io.flags & IO_FUA) == 0);
 }
 
 enum write_step {
 	WRITE_ADMIT, WRITE_COLLECT, WRITE_LOCK, WRITE_STORE, WRITE_REPLY,
-	WRITE_END
+	WRITE_END, WRITE_FLUSHED
 };
 
 static void
@@ -312,7 +327,18 @@ scsi_write_run(struct op *op)
 		op->step = WRITE_END;
 		return;
 	case WRITE_END:
-		write_end(cmd);
+		if (!write_whole(cmd))
+			return;
+		if (write_flushes(cmd)) {
+			cmd_flush(cmd);
+			op->step = WRITE_FLUSHED;
+			return;
+		}
+		cmd_end(cmd);
+		return;
+	case WRITE_FLUSHED:
+		(void)cmd_io_ok(cmd);
+		cmd_end(cmd);
 		return;
 	}
 	bug("scsi_write: bad step");
@@ -321,8 +347,8 @@ scsi_write_run(struct op *op)
 const struct op_type scsi_write_type = {
 	.name = "scsi_write",
 	.steps = (const char *const[]){ "ADMIT", "COLLECT", "LOCK", "STORE",
-	    "REPLY", "END" },
-	.nsteps = 6,
+	    "REPLY", "END", "FLUSHED" },
+	.nsteps = 7,
 	.run = scsi_write_run,
 	.describe = scsi_op_describe,
 };

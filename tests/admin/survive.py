@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -524,6 +525,51 @@ def test_a_page_that_does_not_start_is_a_problem():
             assert told(b)                  # each try begins like that
             until("steady", lambda: not told(b))
             b.ok("status")
+
+
+
+def owe(b):
+    """A host that sends no data for its write; its session."""
+    b.pool()
+    b.lun()
+    s = Session(b)
+    s.capacity()
+    s.s.sendall(struct.pack(
+        ">BBHI8sIIII16s", 0x01, 0xA0, 0, 0, bytes(8), s.cmdsn, 65536, s.cmdsn,
+        0, bytes([0x2A, 0, 0, 0, 0, 0, 0, 0, 128, 0]).ljust(16, b"\0")))
+    s.cmdsn += 1
+    assert s.receive()[0][0] & 0x3F == 0x31, "no R2T"
+    return s
+
+
+def test_a_pool_stops_although_a_host_owes_data():
+    with Box() as b:
+        s = owe(b)
+        assert b.background("pool", "stop", "tank", "--force").wait(8) == 0
+        head, _ = s.receive()
+        assert (head[0] & 0x3F, head[3]) == (0x21, 0x40), "task aborted"
+
+
+def test_a_volume_goes_although_a_host_owes_data():
+    with Box() as b:
+        with owe(b):
+            b.ok("unmap", "tank/v", "--host", "any", "--target", "t")
+            assert b.background("volume", "delete", "tank/v").wait(8) == 0
+
+
+def test_a_foreign_pool_does_not_bring_its_configuration():
+    with Box() as a, Box() as b:
+        a.pool(name="one", prefix="a")
+        for i in range(12):
+            a.ok("target", "create", f"foreign{i}")
+        disks = a.disks(3, "64M", "a")
+        a.stop()
+        b.ok("target", "create", "ours")
+        b.ok("pool", "import", "--disk", *disks)
+        for _ in range(2):
+            assert [t["name"] for t in b.get("target", "list")] == ["ours"]
+            b.stop()
+            b.start()
 
 
 if __name__ == "__main__":

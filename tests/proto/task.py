@@ -5,8 +5,8 @@ import signal
 import time
 
 from harness import HOST, TARGET, own, slow
-from iscsi import (ASYNC, DATA_IN, F, LOGOUT_RSP, NONE, NOP_OUT, R, R2T,
-                   RESPONSE, TMF_RSP, W, Closed, rw10)
+from iscsi import (ASYNC, COMMAND, DATA_IN, F, IMMEDIATE, LOGOUT, LOGOUT_RSP,
+                   NONE, NOP_OUT, R, R2T, RESPONSE, TMF_RSP, W, Closed, rw10)
 
 ARGS = ("-l", 2, "-t", 2)
 ABORT, ABORT_SET, CLEAR_ACA, CLEAR_SET, LUN_RESET, WARM, COLD, REASSIGN = (
@@ -368,6 +368,29 @@ def test_configuration_may_change_during_a_login(target):
         status, _, pdu = conn.round([], stage, 3)
         assert status == 0
         conn.enter(pdu).ready().read(0, 1)
+
+
+def test_logout_right_behind_a_write_that_owes_data(target):
+    conn = target.session(InitialR2T="Yes", ImmediateData="No")
+    write = conn.build(COMMAND, flags=W | F | 1, itt=77, w20=65536,
+                       cmd_sn=conn.next_cmd_sn(),
+                       tail=bytes(rw10(0x2A, 0, 128)).ljust(16, b"\0"))
+    conn.raw(write + conn.build(LOGOUT | IMMEDIATE, flags=F))
+    while conn.recv().opcode != LOGOUT_RSP:
+        pass
+    conn.expect_closed()
+
+
+def test_data_of_a_write_that_another_host_reset(target):
+    conn = target.session(InitialR2T="Yes", ImmediateData="No")
+    other = target.session(initiator=HOST + "2")
+    itt = conn.command(rw10(0x2A, 0, 128), flags=W | F, edtl=65536)
+    r2t = conn.expect(R2T)
+    other.tmf(LUN_RESET, lun=0)
+    other.expect(TMF_RSP)
+    assert conn.expect(RESPONSE).status == 0x40
+    conn.data_out(itt, bytes(65536), ttt=r2t.ttt)   # it was on its way
+    conn.silent()
 
 
 @own()

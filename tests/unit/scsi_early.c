@@ -184,6 +184,46 @@ among_other_commands_nothing_is_stored_early(void **state)
 	assert_true(stored(f, 0, LEN));
 }
 
+/* The policy becomes durable while a write is under way. */
+static void
+a_write_under_way_is_durable_if_the_unit_became_so(void **state)
+{
+	struct fix *f = *state;
+	struct fault_rule stall = { .action = FAULT_STALL, .count = 1,
+		.kinds = 1u << IO_WRITE };
+
+	for (unsigned early = 0; early < 2; early++) {
+		struct run r = { .attr = SCSI_ATTR_SIMPLE };
+		struct scsi_lu_params params = f->params;
+
+		params.durable = false;
+		params.write_cache = true;
+		scsi_lu_set_params(f->lu, &params);
+		for (unsigned i = 0; i < NEXUSES; i++)
+			f->nexus[i]->luns[0]->ua = 0;
+		memset(f->mem + OFF, 0, LEN);
+		blk_fault_volatile_cache(f->fault, true);
+		assert_int_equal(blk_fault_add(f->fault, &stall), 0);
+		begin(f, &r, early ? HERE : 512);
+		if (!early) {
+			fix_serve(&r);
+			fix_turn(f);
+		}
+		params.durable = true;
+		params.write_cache = false;
+		scsi_lu_set_params(f->lu, &params);	/* and its flush: now */
+		blk_fault_clear(f->fault);
+		if (early)
+			fix_serve(&r);
+		fix_finish(f, &r);
+		expect_good(&r);
+		blk_fault_power_cut(f->fault, 7);
+		assert_true(stored(f, 0, LEN));
+		blk_fault_power_on(f->fault);
+		blk_fault_volatile_cache(f->fault, false);
+	}
+}
+
 int
 main(void)
 {
@@ -195,6 +235,7 @@ main(void)
 		T(an_error_of_either_part_is_told),
 		T(an_abort_waits_for_the_first_part),
 		T(among_other_commands_nothing_is_stored_early),
+		T(a_write_under_way_is_durable_if_the_unit_became_so),
 #undef T
 	};
 
