@@ -126,7 +126,8 @@ is_former(struct raid *raid, const struct sb1 *sb)
 	    (sb->utime >> 40) != 0 && sb->events <= raid->events &&
 	    sb->events >= raid->bitmap->sb.events_cleared &&
 	    !number_used(raid, sb->dev_number, sb->device_uuid) &&
-	    (raid->ppl == NULL || ppl_has_area(sb));
+	    (raid->ppl == NULL ? (sb->feature_map & (SB1_PPL |
+	    SB1_MULTIPLE_PPLS)) == 0 : ppl_has_area(sb));
 }
 
 static int

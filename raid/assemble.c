@@ -514,6 +514,43 @@ agree(struct member *m, const struct sb1 *best)
 	m->sb.resync_offset = best->resync_offset;
 }
 
+/* Is every disk here that has a role, also one that is to replace another? */
+static bool
+all_named(const struct assembly *a)
+{
+	for (unsigned d = 0; d < a->best->max_dev; d++) {
+		bool found = !sb1_role_active(a->best->roles[d]);
+
+		for (unsigned i = 0; i < a->n && !found; i++)
+			found = !a->out[i] && a->role[i] >= 0 &&
+			    a->probe[i].sb.dev_number == d;
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Some disk that is away may be an event ahead: a member, an heir that has
+ * just become one, a spare that has just got the role of one that is missing.
+ * Before anything is written without it, it must be behind.  And nothing is
+ * written before those that are an event behind say that the array is dirty.
+ */
+static void
+outrun(const struct assembly *a, struct raid *raid)
+{
+	bool behind = raid->heir.blk != NULL && raid->heir.behind;
+
+	for (unsigned r = 0; r < raid->map.n; r++)
+		behind |= raid->member[r].behind;
+	if (raid->missing != 0 || !all_named(a))
+		raid->sb_update.again = true;
+	else if (!behind)
+		return;
+	raid->dirty_on_disk = false;
+	raid_changed(raid);
+}
+
 /* The decisions are made: only logs that cannot be read may refuse now. */
 static void
 build(struct assembly *a, struct raid *raid)
@@ -569,6 +606,7 @@ build(struct assembly *a, struct raid *raid)
 			agree(&raid->member[i], best);
 	if (raid->heir.blk != NULL)
 		agree(&raid->heir, best);
+	outrun(a, raid);
 }
 
 enum assemble_step { AS_READ, AS_CHOOSE, AS_LOGS, AS_FLUSH, AS_RUN };

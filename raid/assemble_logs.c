@@ -297,7 +297,7 @@ conclude(struct assembly *a)
 {
 	struct raid *raid = a->pub->raid;
 	struct replay_sum sum = { 0 };
-	bool all, found, whole = true;
+	bool all, found, whole = true, blank;
 
 	note_flushed(a);
 	/* What the replay could not do is in raid->doubt. */
@@ -312,7 +312,8 @@ conclude(struct assembly *a)
 	settle_heirs(a, whole, &sum);
 	if (raid->want_dirty && whole && sum.torn + sum.unreadable > 0)
 		doubt_add(&raid->doubt, 0, raid->map.member_size);
-	if (!whole && raid->doubt.blank)
+	blank = !whole && raid->doubt.blank;
+	if (blank)
 		doubt_clear(&raid->doubt);
 	if (raid->want_dirty && !whole &&
 	    (sum.unreadable > 0 || all_in_doubt(raid)))
@@ -322,7 +323,8 @@ conclude(struct assembly *a)
 		return 0;
 	}
 	/* To be recorded before what it was concluded from is overwritten. */
-	doubt_copy(&raid->doubt_stable, &raid->doubt);
+	if (!blank)
+		doubt_copy(&raid->doubt_stable, &raid->doubt);
 	raid->dirty_on_disk = false;
 	raid_changed(raid);
 	return 0;

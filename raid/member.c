@@ -299,11 +299,9 @@ member_fail(struct member *m, const char *why)
 	raid->missing |= UINT32_C(1) << m->role;
 	heir_left(raid, m->role);
 	raid->sweep.stuck = false;	/* a spare may take its place */
-	if (raid->doubt.blank) {
+	/* The record stays until the superblocks say who is lost. */
+	if (raid->doubt.blank)
 		doubt_clear(&raid->doubt);
-		doubt_clear(&raid->doubt_stable);
-		raid->doubt_log.stale = true;
-	}
 	raid_changed(raid);
 	raid->gen_failed = raid->gen;
 	raid_tell(raid, "member %u (%s) is faulty: %s; the array is degraded",

@@ -76,7 +76,8 @@ encode(struct member *m, bool dirty, uint64_t events)
 	sb->resync_offset = SB1_CLEAN;
 	if (dirty)
 		sb->resync_offset = 0;
-	else if (doubt_any(&raid->doubt_stable))
+	else if (doubt_any(&raid->doubt_stable) &&
+	    (raid->missing == 0 || !raid->doubt_stable.blank))
 		sb->resync_offset = round_down(doubt_next(
 		    &raid->doubt_stable, 0), raid->map.row_bytes) / SECTOR;
 	encode_roles(raid, sb);
@@ -469,6 +470,9 @@ void
 raid_doubt_durable(struct raid *raid, const struct doubt *doubt)
 {
 	if (raid->ndoubted > 0 || doubt_equal(&raid->doubt_stable, doubt))
+		return;
+	/* It goes before the superblocks: is it on disk who is lost? */
+	if (raid->doubt_stable.blank && raid->gen_failed > raid->gen_durable)
 		return;
 	doubt_limit(&raid->doubt_stable, doubt);
 	raid->doubt_log.stale = true;
