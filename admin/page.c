@@ -50,6 +50,7 @@ struct page {
 	pid_t pid;			/* 0 = none */
 	uint64_t start_ns;
 	unsigned pause_ms;
+	unsigned short_lives;		/* in a row, of less than ALIVE_NS */
 	bool may_become;		/* uid and gid */
 	uid_t uid;
 	gid_t gid, socket_gid;
@@ -216,6 +217,7 @@ static void
 on_child(void *arg)
 {
 	struct page *page = arg;
+	uint64_t lived_ns;
 	int status;
 
 	if (page->pid == 0 ||
@@ -230,7 +232,9 @@ on_child(void *arg)
 		    WTERMSIG(status) : WEXITSTATUS(status));
 	if (page->dozo->stopping)
 		return;
-	if (loop_now(page->dozo->loop) - page->start_ns >= STEADY_NS)
+	lived_ns = loop_now(page->dozo->loop) - page->start_ns;
+	page->short_lives = lived_ns < ALIVE_NS ? page->short_lives + 1 : 0;
+	if (lived_ns >= STEADY_NS)
 		page->pause_ms = PAUSE_MIN_MS;
 	timer_start(page->dozo->loop, &page->again, page->pause_ms, spawn,
 	    page);
@@ -269,7 +273,7 @@ page_fails(const struct dozo *d)
 {
 	const struct page *page = d->page;
 
-	if (page == NULL || page->pause_ms <= 2 * PAUSE_MIN_MS)
+	if (page == NULL || page->short_lives < 2)
 		return false;		/* once may happen */
 	return page->pid == 0 ||
 	    loop_now(d->loop) - page->start_ns < ALIVE_NS;
