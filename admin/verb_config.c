@@ -194,9 +194,9 @@ warn_orphans(struct req *req, const struct doc *doc)
 		if (!dozo_map_orphan(req->dozo, m))
 			continue;
 		json_array_append_new(list, json_sprintf("LUN %d of host %s "
-		    "on target %s is not served: its volume %s/%s does not "
-		    "exist (a new one of that name is another)", m->lun,
-		    m->host, m->target, m->pool, m->volume));
+		    "on target %s is not served: its volume %s/%s is not "
+		    "here, even if one of that name is", m->lun, m->host,
+		    m->target, m->pool, m->volume));
 	}
 	if (json_array_size(list) > 0)
 		json_object_set(req->result, "warnings", list);

@@ -632,6 +632,16 @@ devices_do_not_share_data(void **state)
 	assert_int_equal(reads_as(blk, 0, 4096, 'a'), 1);
 }
 
+/* So that a stripe is made whole; the read for that is held. */
+static void
+dirty_in_places(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(do_write(blk, STRIPE + 8192 * i, 4096, 's',
+		    0), 0);
+	tap.hold = true;
+}
+
 static void
 a_fill_does_not_undo_a_later_write(void **state)
 {
@@ -639,10 +649,7 @@ a_fill_does_not_undo_a_later_write(void **state)
 
 	(void)state;
 	memset(blk_ram_data(ram), 'o', SIZE);
-	for (unsigned i = 0; i < 8; i++)
-		assert_int_equal(do_write(blk, STRIPE + 8192 * i, 4096, 's',
-		    0), 0);
-	tap.hold = true;
+	dirty_in_places(8);
 	one_io_start(&flush, blk, IO_FLUSH, 0, 0, NULL, 0);
 	while (tap.held == NULL)
 		assert_int_equal(reads_as(blk, 0, 512, 'o'), 1);
@@ -669,10 +676,7 @@ a_fill_writes_all_although_the_stripes_end(void **state)
 
 	(void)state;
 	memset(blk_ram_data(ram), 'o', SIZE);
-	for (unsigned i = 0; i < 9; i++)
-		assert_int_equal(do_write(blk, STRIPE + 8192 * i, 4096, 's',
-		    0), 0);
-	tap.hold = true;
+	dirty_in_places(9);
 	one_io_start(&flush, blk, IO_FLUSH, 0, 0, NULL, 0);
 	while (tap.held == NULL)
 		assert_int_equal(reads_as(blk, 0, 512, 'o'), 1);
@@ -701,10 +705,7 @@ a_fill_does_not_undo_an_earlier_write(void **state)
 	one_io_start(&flush, blk, IO_FLUSH, 0, 0, NULL, 0);
 	while (tap.n[IO_WRITE] == 0)
 		assert_int_equal(reads_as(blk, 0, 512, 'o'), 1);
-	for (unsigned i = 0; i < 8; i++)
-		assert_int_equal(do_write(blk, STRIPE + 8192 * i, 4096, 's',
-		    0), 0);
-	tap.hold = true;
+	dirty_in_places(8);
 	one_io_start(&again, blk, IO_FLUSH, 0, 0, NULL, 0);
 	for (unsigned i = 0; i < 20; i++)
 		(void)reads_as(blk, 8 * MIB + i * 4096, 4096, 'o');
